@@ -1,0 +1,176 @@
+package copytool
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options are what an agent is made of. Zero values mean the defaults that
+// each field names.
+type Options struct {
+	FSName   string // lists for another file system are refused
+	Archives []*Archive
+	Limits   Limits // 64 archives, 64 restores, 16 removes
+	Conflict ConflictPolicy
+	// ProgressInterval is the time between two reports of one running action
+	// (5 s). An action that waits is reported every 20 of them.
+	ProgressInterval time.Duration
+	DrainTimeout     time.Duration // 5 min
+	Log              *slog.Logger  // none
+	Metrics          *Metrics      // none
+	// Ready is called once, when the first registration stands.
+	Ready func()
+}
+
+func (o Options) withDefaults() Options {
+	o.Limits.Archives = cmp.Or(o.Limits.Archives, 64)
+	o.Limits.Restores = cmp.Or(o.Limits.Restores, 64)
+	o.Limits.Removes = cmp.Or(o.Limits.Removes, 16)
+	o.Conflict = cmp.Or(o.Conflict, IfOurs)
+	o.ProgressInterval = cmp.Or(o.ProgressInterval, 5*time.Second)
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Minute)
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
+	return o
+}
+
+// An Agent serves the actions of one mount. See the package documentation for
+// the life of an action.
+type Agent struct {
+	o        Options
+	fs       FileSystem
+	register func(archiveIDs []uint32) (Session, error)
+	archives archives
+	log      *slog.Logger
+	metrics  *Metrics
+	host     string
+	sched    *scheduler
+	markers  *markers
+	recent   *recent
+
+	session  atomic.Pointer[Session] // the newest; never nil while actions run
+	serving  atomic.Bool             // registered, and not draining
+	draining atomic.Bool
+	closing  sync.WaitGroup // of sessions that were replaced
+
+	// identityMu makes reading and then writing an identity one step within
+	// this process. It is held for two attribute operations at most.
+	identityMu sync.Mutex
+}
+
+// New returns an agent for one file system. register is called by Serve, again
+// whenever the registration is lost.
+func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, error)) (*Agent, error) {
+	o = o.withDefaults()
+	if err := archives(o.Archives).check(); err != nil {
+		return nil, err
+	}
+	if err := o.Conflict.check(); err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown" // it only labels the error attribute
+	}
+	a := &Agent{
+		o: o, fs: fs, register: register, archives: o.Archives, log: o.Log, metrics: o.Metrics, host: host,
+		markers: newMarkers(), recent: newRecent(recentSize),
+	}
+	return a, nil
+}
+
+// Serve registers and serves until accept ends. Then it takes no more actions
+// and lets those it has go on to their end, until DrainTimeout or the end of
+// work; what is left is reported as ShuttingDown. The error is that of the
+// first registration; a later loss is repaired, however long it takes.
+func (a *Agent) Serve(accept, work context.Context) error {
+	first, err := a.register(a.archives.ids())
+	if err != nil {
+		return err
+	}
+	a.session.Store(&first)
+	a.serving.Store(true)
+	a.sched = newScheduler(context.WithoutCancel(work), a.o.Limits, a.run, a.sizeOf)
+	a.metrics.watch(a.sched)
+	a.log.Info("serving", "archive_ids", fmt.Sprint(a.archives.ids()), "limits", fmt.Sprintf("%+v", a.o.Limits))
+
+	report, stopReports := context.WithCancel(context.WithoutCancel(work))
+	var reporter sync.WaitGroup
+	reporter.Go(func() { a.reportProgress(report) })
+	a.o.Ready()
+
+	a.receive(accept)
+	a.drain(work)
+	stopReports()
+	reporter.Wait()
+	a.closing.Wait()
+	return a.current().Close()
+}
+
+// drain lets the agent's tasks end.
+func (a *Agent) drain(work context.Context) {
+	a.serving.Store(false)
+	a.draining.Store(true)
+	a.log.Info("draining", "timeout", a.o.DrainTimeout)
+	a.unregister(work, a.current())
+	timer := time.NewTimer(a.o.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-a.sched.idle():
+	case <-timer.C:
+		a.log.Warn("the drain timeout is over; what is left will have to be asked for again")
+	case <-work.Done():
+	}
+	a.sched.abort(errShuttingDown)
+}
+
+// unregister ends a registration, and files what was sent before that.
+func (a *Agent) unregister(ctx context.Context, s Session) {
+	if err := s.Unregister(); err != nil {
+		a.log.Warn("unregister", "err", err)
+	}
+	for {
+		list, err := s.Recv(ctx)
+		if err != nil {
+			return
+		}
+		a.accept(&list)
+	}
+}
+
+func (a *Agent) current() Session { return *a.session.Load() }
+
+// Status is what an operator wants to see at a glance.
+type Status struct {
+	Serving  bool           `json:"serving"`  // registered with the coordinators
+	Draining bool           `json:"draining"` // stopping
+	Waiting  map[string]int `json:"waiting"`  // actions by kind
+	Running  map[string]int `json:"running"`
+}
+
+// Status may be called at any time after New. That it returns at all shows
+// that the scheduler is alive.
+func (a *Agent) Status() Status {
+	st := Status{Serving: a.serving.Load(), Draining: a.draining.Load(), Waiting: map[string]int{}, Running: map[string]int{}}
+	if a.session.Load() == nil {
+		return st
+	}
+	for _, l := range a.sched.state() {
+		st.Waiting[l.name], st.Running[l.name] = l.waiting, l.running
+	}
+	return st
+}

@@ -1,0 +1,206 @@
+package copytool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"lhsm-azblob/blobstore"
+)
+
+// lookFirst is the size from which a new file's name is looked up before its
+// bytes are sent, only to find a blob in their way. Below it, the attempt is
+// the cheaper look.
+const lookFirst = 4 << 20
+
+// maxAttempts is how often a publication may find that the blob at its name
+// has changed since it looked.
+const maxAttempts = 5
+
+// doArchive makes a blob of the file, or finds that it is one already.
+func (j *job) doArchive(ctx context.Context) error {
+	if err := j.begin(-1, 0); err != nil {
+		return err
+	}
+	j.ref.File = j.file
+	src, err := j.look()
+	if err != nil {
+		return err
+	}
+	path, name, err := j.chooseName(src)
+	if err != nil {
+		return err
+	}
+	j.path, j.blob = path, name
+	info, err := j.publish(ctx, src, path, name)
+	if err != nil {
+		return err
+	}
+	j.blob = info.Name
+	if err := j.recordCopy(src, info); err != nil {
+		return err
+	}
+	j.markParents(ctx)
+	return nil
+}
+
+// chooseName keeps the name of the copy there is, as long as it still is one
+// of the file's.
+func (j *job) chooseName(s *source) (path string, name blobstore.Name, err error) {
+	for _, p := range s.paths {
+		n, err := j.archive.nameFor(p)
+		if err != nil {
+			return p, "", fmt.Errorf("name for %q: %w", p, err)
+		}
+		if path == "" {
+			path, name = p, n
+		}
+		if s.before != nil && s.before.pointsAt(j.archive, n) {
+			return p, n, nil
+		}
+	}
+	return path, name, nil
+}
+
+// publish uploads the file under the condition that nobody else's blob, and no
+// state of our own that we do not know, is replaced.
+func (j *job) publish(ctx context.Context, s *source, path string, name blobstore.Name) (blobstore.Info, error) {
+	if info, ok := j.alreadyThere(ctx, s); ok {
+		return info, nil
+	}
+	w := way{cond: blobstore.CreateOnly()}
+	known := s.before != nil && s.before.pointsAt(j.archive, name)
+	if known {
+		w.cond = blobstore.IfMatch(s.before.Blob.ETag)
+	}
+	look := !known && s.attr.Size >= lookFirst
+	for range maxAttempts {
+		if look {
+			var err error
+			if w, err = j.clearWay(ctx, s, name); err != nil {
+				return blobstore.Info{}, err
+			}
+			if w.done {
+				return w.info, nil
+			}
+		}
+		info, err := j.upload(ctx, s, path, name, w.cond)
+		if err == nil {
+			return info, nil
+		}
+		if !errors.Is(err, blobstore.ErrExists) && !errors.Is(err, blobstore.ErrChanged) {
+			return blobstore.Info{}, err
+		}
+		look = true
+	}
+	return blobstore.Info{}, failf(BlobChanged, "the blob %q changed %d times while it was written", name, maxAttempts)
+}
+
+// alreadyThere asks whether the copy that the identity names is there and is
+// what the file holds: the coordinator sends the same archive twice, and an
+// archive whose end was lost is asked for again.
+func (j *job) alreadyThere(ctx context.Context, s *source) (blobstore.Info, bool) {
+	id := s.before
+	if id == nil || id.DataVersion != s.version || id.Size != s.attr.Size || !j.archive.holds(id.Account, id.Container) {
+		return blobstore.Info{}, false
+	}
+	info, err := j.archive.Store.Stat(ctx, id.Blob.Name)
+	if err != nil || info.ETag != id.Blob.ETag {
+		return blobstore.Info{}, false
+	}
+	at := attributesOf(info)
+	return info, j.owns(at) && at.DataVersion == s.version
+}
+
+// owns tells whether a blob says that it is this file's.
+func (j *job) owns(at blobstore.Attributes) bool {
+	return !at.IsFolder && at.FSName == j.o.FSName && sameFID(at.FID, j.t.fid)
+}
+
+func (j *job) upload(ctx context.Context, s *source, path string, name blobstore.Name, cond blobstore.Condition) (blobstore.Info, error) {
+	j.t.moved.Store(0)
+	info, err := j.archive.Store.Upload(ctx, name, j.file, s.attr.Size, blobstore.UploadOptions{
+		Condition:    cond,
+		Metadata:     j.metadata(s, path, name),
+		BeforeCommit: func() error { return j.unchanged(s) },
+		Progress:     j.t.moved.Store,
+	})
+	if err == nil {
+		j.bytes = s.attr.Size
+		j.t.moved.Store(s.attr.Size)
+		j.metrics.bytes.WithLabelValues("archive").Add(float64(s.attr.Size))
+		return info, nil
+	}
+	// A file that shrinks under the upload fails in many ways; the version tells.
+	var known *Failure
+	if !errors.As(err, &known) && ctx.Err() == nil {
+		if changed := j.unchanged(s); changed != nil {
+			return blobstore.Info{}, changed
+		}
+	}
+	return blobstore.Info{}, err
+}
+
+// recordCopy writes the identity. Blobs that it supersedes are deleted when the
+// coordinator has taken the success, and not before.
+func (j *job) recordCopy(s *source, info blobstore.Info) error {
+	mine := identityOf(j.archive, info, s.version, s.layout)
+	mine.Superseded = superseded(s.before, mine)
+	if sameCopy(s.before, mine) && s.before.DataVersion == mine.DataVersion {
+		mine = s.before
+	} else {
+		var err error
+		if mine, err = j.recordIdentity(j.ref, s.before, mine); err != nil {
+			return err
+		}
+	}
+	j.recent.put(j.t.fid, mine)
+	j.afterwards = func(ctx context.Context) { j.deleteSuperseded(ctx, mine) }
+	return nil
+}
+
+// superseded are the blobs that nobody needs once id is the file's copy.
+func superseded(before, id *Identity) []BlobRef {
+	if before == nil || before.Account != id.Account || before.Container != id.Container {
+		return nil
+	}
+	old := slices.Clone(before.Superseded)
+	if before.Blob.Name != id.Blob.Name {
+		old = append(old, before.Blob)
+	}
+	// A name that is the file's copy again is not to be deleted.
+	old = slices.DeleteFunc(old, func(r BlobRef) bool { return r.Name == id.Blob.Name })
+	return old[max(0, len(old)-maxSuperseded):]
+}
+
+// deleteSuperseded deletes what the file's copy has replaced, each under the
+// ETag that was recorded: a blob that is another's by now stays.
+func (j *job) deleteSuperseded(ctx context.Context, id *Identity) {
+	if len(id.Superseded) == 0 {
+		return
+	}
+	left := slices.DeleteFunc(slices.Clone(id.Superseded), func(r BlobRef) bool { return j.deleteOld(ctx, r) })
+	if len(left) == len(id.Superseded) {
+		return
+	}
+	now := *id
+	now.Superseded = left
+	if _, err := j.recordIdentity(j.ref, id, &now); err != nil {
+		j.log.Debug("forget superseded blobs", "err", err)
+	}
+}
+
+// deleteOld tells whether there is nothing left to delete.
+func (j *job) deleteOld(ctx context.Context, r BlobRef) bool {
+	err := j.archive.Store.Delete(ctx, r.Name, r.ETag)
+	switch {
+	case err == nil:
+		j.log.Info("the blob at the file's former path is deleted", "blob", string(r.Name))
+		return true
+	case errors.Is(err, blobstore.ErrNotFound), errors.Is(err, blobstore.ErrChanged):
+		return true
+	}
+	j.log.Warn("the blob at the file's former path stays; the next archive tries again", "blob", string(r.Name), "err", err)
+	return false
+}

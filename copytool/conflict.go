@@ -1,0 +1,209 @@
+package copytool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+
+	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
+)
+
+// ConflictPolicy says what an archive does with a blob that it finds at its
+// name and that is not the file's own copy.
+type ConflictPolicy string
+
+// The policies. None of them loses the copy of a file that lives: that is
+// moved out of the way under the first two, and the third touches nothing.
+const (
+	IfOurs    ConflictPolicy = "if-ours"   // replace blobs that this file system wrote, refuse others
+	Overwrite ConflictPolicy = "overwrite" // replace others as well
+	Fail      ConflictPolicy = "fail"      // refuse
+)
+
+// ConflictPolicies are the policies, the default first.
+var ConflictPolicies = []ConflictPolicy{IfOurs, Overwrite, Fail}
+
+func (p ConflictPolicy) check() error {
+	switch p {
+	case IfOurs, Overwrite, Fail:
+		return nil
+	}
+	return fmt.Errorf("conflict policy %q is none of %v", p, ConflictPolicies)
+}
+
+// displaced is the folder for copies that cannot have their file's own path as
+// a name, since another file's copy has it.
+const displaced = ".lhsm_displaced"
+
+// A way is what a look at a name has shown: the condition under which it may
+// be written, or that the copy is there already.
+type way struct {
+	cond blobstore.Condition
+	done bool
+	info blobstore.Info
+}
+
+// clearWay looks at the blob that has the name, and moves it out of the way
+// if a living file needs it.
+func (j *job) clearWay(ctx context.Context, s *source, name blobstore.Name) (way, error) {
+	info, err := j.archive.Store.Stat(ctx, name)
+	if errors.Is(err, blobstore.ErrNotFound) {
+		return way{cond: blobstore.CreateOnly()}, nil
+	}
+	if err != nil {
+		return way{}, err
+	}
+	at := attributesOf(info)
+	switch {
+	case j.owns(at) && s.holdsContent(info, at):
+		return way{done: true, info: info}, nil
+	case j.owns(at), s.imported == name:
+		return way{cond: blobstore.IfMatch(info.ETag)}, nil
+	}
+	cond, err := j.contest(ctx, j.archive, info, map[blobstore.Name]bool{})
+	return way{cond: cond}, err
+}
+
+// contest decides about a blob of another owner. seen are the names that are
+// being cleared already.
+func (a *Agent) contest(ctx context.Context, ar *Archive, info blobstore.Info, seen map[blobstore.Name]bool) (blobstore.Condition, error) {
+	at := attributesOf(info)
+	owner, err := llapi.ParseFID(at.FID)
+	ours := at.FSName == a.o.FSName && (err == nil || at.IsFolder)
+	switch {
+	case a.o.Conflict == Fail:
+		return blobstore.Condition{}, failf(BlobExists, "the blob %q exists and is not this file's; --on-conflict is fail", info.Name)
+	case !ours && a.o.Conflict != Overwrite:
+		return blobstore.Condition{}, failf(BlobExists, "the blob %q exists and was not written by file system %s; move it away, or allow it with --on-conflict overwrite",
+			info.Name, a.o.FSName)
+	case ours && !at.IsFolder:
+		if err := a.moveAside(ctx, ar, info, owner, seen); err != nil {
+			return blobstore.Condition{}, fmt.Errorf("move the copy of %s out of the way: %w", owner, err)
+		}
+	}
+	return blobstore.IfMatch(info.ETag), nil
+}
+
+// moveAside gives a blob another name if it is the copy of a living file, and
+// tells that file. The blob itself stays for its name's new owner to replace.
+// An orphan, whose file is gone or has another copy, is left to be replaced.
+func (a *Agent) moveAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, seen map[blobstore.Name]bool) error {
+	for range maxAttempts {
+		id, err := readIdentity(a.fs, Ref{FID: owner})
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// A living file without identity may be one whose archive has just been
+		// committed, so its blob is kept as well.
+		if id != nil && !id.pointsAt(ar, info.Name) {
+			return nil
+		}
+		paths, err := a.fs.Paths(owner)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		moved, err := a.copyAside(ctx, ar, info, owner, paths[0], seen)
+		if err != nil {
+			return err
+		}
+		ok, err := a.moveIdentity(owner, id, movedIdentity(ar, id, info, moved))
+		if err != nil {
+			return err
+		}
+		if ok {
+			a.log.Info("a copy was moved out of the way", "fid", owner.String(), "path", paths[0], "from", string(info.Name), "blob", string(moved.Name))
+			return nil
+		}
+		// Its own archive was faster. The copy of the copy is nobody's.
+		if err := ar.Store.Delete(ctx, moved.Name, moved.ETag); err != nil {
+			a.log.Warn("a spare copy stays in the container", "blob", string(moved.Name), "err", err)
+		}
+	}
+	return failf(BlobChanged, "its identity changed %d times meanwhile", maxAttempts)
+}
+
+// copyAside copies the blob to its owner's present path, or where that name
+// cannot be had, to a name of its own.
+func (a *Agent) copyAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, path string, seen map[blobstore.Name]bool) (blobstore.Info, error) {
+	seen = maps.Clone(seen)
+	seen[info.Name] = true
+	if name, err := ar.nameFor(path); err == nil && !seen[name] {
+		moved, err := a.copyTo(ctx, ar, info, owner, name, seen)
+		if err == nil || ctx.Err() != nil {
+			return moved, err
+		}
+		a.log.Info("a copy cannot have its file's path as a name", "fid", owner.String(), "blob", string(name), "err", err)
+	}
+	at := attributesOf(info)
+	name, err := ar.nameFor(fmt.Sprintf("%s/%s-%x", displaced, owner.Bare(), at.DataVersion))
+	if err != nil {
+		return blobstore.Info{}, err
+	}
+	return a.copyTo(ctx, ar, info, owner, name, seen)
+}
+
+// copyTo copies the blob to a name, after clearing that name's way in turn:
+// a rotation of logs shifts a whole chain of them.
+func (a *Agent) copyTo(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, name blobstore.Name, seen map[blobstore.Name]bool) (blobstore.Info, error) {
+	cond := blobstore.CreateOnly()
+	there, err := ar.Store.Stat(ctx, name)
+	switch {
+	case errors.Is(err, blobstore.ErrNotFound):
+	case err != nil:
+		return blobstore.Info{}, err
+	case a.isCopyOf(there, info, owner):
+		return there, nil // of an attempt that was interrupted
+	case a.belongsTo(there, owner):
+		cond = blobstore.IfMatch(there.ETag)
+	default:
+		if cond, err = a.contest(ctx, ar, there, seen); err != nil {
+			return blobstore.Info{}, err
+		}
+	}
+	moved, err := ar.Store.Copy(ctx, info.Name, name, blobstore.CopyOptions{SourceIfMatch: info.ETag, Condition: cond})
+	moved.Name = name
+	return moved, err
+}
+
+func (a *Agent) belongsTo(info blobstore.Info, owner llapi.FID) bool {
+	at := attributesOf(info)
+	return at.FSName == a.o.FSName && sameFID(at.FID, owner)
+}
+
+func (a *Agent) isCopyOf(there, info blobstore.Info, owner llapi.FID) bool {
+	return a.belongsTo(there, owner) && there.Size == info.Size && there.HasCRC64 && info.HasCRC64 && there.CRC64 == info.CRC64 &&
+		attributesOf(there).DataVersion == attributesOf(info).DataVersion
+}
+
+// movedIdentity is the owner's identity with its copy under another name. The
+// blob is what was copied, so it, and not the old identity, says what it holds.
+func movedIdentity(ar *Archive, id *Identity, info, moved blobstore.Info) *Identity {
+	at := attributesOf(info)
+	next := identityOf(ar, info, at.DataVersion, layoutTemplate(at.Layout))
+	next.Blob, next.VersionID = BlobRef{moved.Name, moved.ETag}, moved.VersionID
+	if id != nil {
+		next.Superseded = id.Superseded
+	}
+	return next
+}
+
+// attributesOf reads what a blob says of itself. Values that make no sense
+// leave gaps, and a gap never makes a blob ours.
+func attributesOf(info blobstore.Info) blobstore.Attributes {
+	at, _ := blobstore.ParseAttributes(info.Metadata)
+	return at
+}
+
+func sameFID(text string, fid llapi.FID) bool {
+	parsed, err := llapi.ParseFID(text)
+	return err == nil && parsed == fid
+}

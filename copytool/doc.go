@@ -1,0 +1,44 @@
+// Package copytool serves the HSM actions of one Lustre file system: Lustre on
+// one side, blobs on the other.
+//
+// # The life of an action
+//
+//	coordinator ──list──▶ receive loop ──▶ scheduler ──▶ worker ──▶ exactly one end
+//	                       never waits      lanes         archive, restore, remove
+//
+// The receive loop only files what it gets: the kernel holds locks while its
+// pipe is full, and the CANCEL that would free a slot may be the next message.
+// The scheduler has a lane for each kind of action with a limit of its own,
+// runs one action per file at a time, and hands every action to [Agent].run,
+// which ends it once, whatever happens. An action that is cancelled or refused
+// before it starts goes the same way, through a lane that only ends things.
+//
+// # What makes a copy good
+//
+// A file's copy is the blob that its identity names: an extended attribute
+// ([IdentityXattr]) with account, container, name, ETag, size, CRC-64 and data
+// version. Paths only choose the name of a first copy; after that a rename, or
+// another file at the old path, changes nothing. A blob is published under a
+// condition (nobody there, or still the one we know), after a second look at
+// the file's data version, and the blob that it replaces lives until then.
+//
+// The order of an archive is: blob, identity, end. A crash between any two
+// leaves a state that the next archive of the file completes: blobs carry the
+// file's FID and data version, so a blob without an identity is recognised.
+// Identities are not compare-and-set: two movers that give one file's blob
+// another place in the same millisecond can leave an identity behind whose
+// ETag does not match. That is reported at the restore, never hidden.
+//
+// # Errors
+//
+// A handler returns ordinary errors. [VerdictFor] alone turns them into what
+// the coordinator is told, and into a [Code] for logs, metrics and the file's
+// attribute [ErrorXattr], by which any node can explain a failure.
+//
+// # What it does not know
+//
+// It knows neither cgo nor HTTP nor configuration. Lustre is the interfaces
+// [FileSystem] and [Session], which [Mount] implements with liblustreapi, and
+// storage is [Store], which is a *blobstore.Container. Unit tests put file
+// systems and containers in memory in their place.
+package copytool

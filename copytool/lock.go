@@ -1,0 +1,70 @@
+package copytool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A MountLock keeps a second copytool off a mount. The kernel would let it in:
+// both would get every action, and the end of one would unregister both.
+type MountLock struct{ file *os.File }
+
+// LockMount takes the lock of the mount at a directory. The lock is a file
+// named after the mount's device in dir, which is made if need be; it goes
+// with the process, however that ends.
+func LockMount(dir, mount string) (*MountLock, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(mount, &st); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", mount, err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", mount, err)
+	}
+	name := filepath.Join(dir, fmt.Sprintf("mount-%d-%d.lock", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", mount, err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		defer f.Close()
+		return nil, fmt.Errorf("another copytool (%s) serves %s already; stop it, or give this one a mount of its own", holder(f), mount)
+	}
+	if err == nil {
+		err = sign(f, mount)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s with %s: %w", mount, name, err)
+	}
+	return &MountLock{f}, nil
+}
+
+// holder is what the lock's owner wrote into it.
+func holder(f *os.File) string {
+	b, err := io.ReadAll(io.LimitReader(f, 200))
+	text, _, _ := strings.Cut(string(b), "\n")
+	if err != nil || text == "" {
+		return "unknown process"
+	}
+	return text
+}
+
+func sign(f *os.File, mount string) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(f, "pid %d\n%s\n", os.Getpid(), mount)
+	return err
+}
+
+// Unlock lets the next copytool have the mount. The file stays: removing it
+// would let two processes lock two files of one name.
+func (l *MountLock) Unlock() error { return l.file.Close() }

@@ -1,0 +1,149 @@
+package copytool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+
+	"lhsm-azblob/llapi"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Mount is a mounted Lustre client: the real [FileSystem].
+type Mount struct {
+	Root   string // the mount point
+	FSName string
+
+	// ct answers questions about FIDs through descriptors it holds open. Nil
+	// until Register.
+	ct atomic.Pointer[llapi.Copytool]
+}
+
+// OpenMount makes sure that path is the mount point of a Lustre. Its errors
+// name cause and remedy.
+func OpenMount(path string) (*Mount, error) {
+	if err := llapi.Load(); err != nil {
+		return nil, err
+	}
+	full, err := filepath.Abs(path)
+	if err == nil {
+		full, err = filepath.EvalSymlinks(full)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; mount the file system first, or give its mount point", err)
+	}
+	root, fsname, err := llapi.MountRoot(full)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a Lustre mount (%w); mount the file system first, or give its mount point", path, err)
+	}
+	if root != full {
+		return nil, fmt.Errorf("%s is inside the Lustre mount %s and not its root; give %s", path, root, root)
+	}
+	return &Mount{Root: root, FSName: fsname}, nil
+}
+
+// CheckCapability makes sure that the coordinator will talk to this process.
+func CheckCapability() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	if data[unix.CAP_SYS_ADMIN/32].Effective&(1<<(unix.CAP_SYS_ADMIN%32)) == 0 {
+		return errors.New("a copytool needs CAP_SYS_ADMIN; run it as root, or give the service that capability")
+	}
+	return nil
+}
+
+// Register registers with the coordinators. None of archiveIDs means all. Its
+// errors name cause and remedy.
+func (m *Mount) Register(archiveIDs []uint32) (Session, error) {
+	ct, err := llapi.Register(m.Root, archiveIDs...)
+	if err == nil {
+		m.ct.Store(ct)
+		return session{ct}, nil
+	}
+	remedy := "see the metadata server's log"
+	switch {
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		remedy = "it needs CAP_SYS_ADMIN, and a nodemap that allows hsm_ops"
+	case errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.EAGAIN):
+		remedy = "the HSM coordinator is not running; on the metadata server: lctl set_param -P mdt.*.hsm_control=enabled"
+	case errors.Is(err, syscall.ENOTCONN):
+		remedy = "no metadata server can be reached"
+	}
+	return nil, fmt.Errorf("register a copytool on %s: %w; %s", m.Root, err, remedy)
+}
+
+// session is a *llapi.Copytool, whose Begin returns a concrete type.
+type session struct{ *llapi.Copytool }
+
+func (s session) Begin(item llapi.ActionItem, mdtIndex, openFlags int) (Action, error) {
+	a, err := s.Copytool.Begin(item, mdtIndex, openFlags)
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Paths implements [Namespace].
+func (m *Mount) Paths(fid llapi.FID) ([]string, error) {
+	if ct := m.ct.Load(); ct != nil {
+		return ct.FIDToPaths(fid)
+	}
+	return llapi.FIDToPaths(m.Root, fid)
+}
+
+// Stat implements [Namespace].
+func (m *Mount) Stat(fid llapi.FID) (Attr, error) { return lstat(llapi.FIDPath(m.Root, fid)) }
+
+// StatPath implements [Namespace].
+func (m *Mount) StatPath(path string) (Attr, error) { return lstat(filepath.Join(m.Root, path)) }
+
+func lstat(path string) (Attr, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return Attr{}, err
+	}
+	return attrOfInfo(info)
+}
+
+// DataVersion implements [Objects].
+func (m *Mount) DataVersion(f *os.File) (v uint64, err error) {
+	err = control(f, func(fd int) error {
+		v, err = llapi.DataVersion(fd, llapi.ReadFlush)
+		return err
+	})
+	return v, err
+}
+
+// SetLayout implements [Objects].
+func (m *Mount) SetLayout(f *os.File, lov []byte) error {
+	return control(f, func(fd int) error { return llapi.SetLayout(fd, lov) })
+}
+
+// MDTIndex implements [Objects].
+func (m *Mount) MDTIndex(fid llapi.FID) (int, error) {
+	ct := m.ct.Load()
+	if ct == nil {
+		return 0, errors.New("metadata target: not registered")
+	}
+	return ct.MDTIndex(fid)
+}
+
+// control lends a file's descriptor. File.Fd would make the file blocking.
+func control(f *os.File, use func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := conn.Control(func(fd uintptr) { inner = use(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}

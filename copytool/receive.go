@@ -1,0 +1,118 @@
+package copytool
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"lhsm-azblob/llapi"
+)
+
+// Back-off between two attempts to register again.
+const (
+	minBackoff = time.Second
+	maxBackoff = time.Minute
+)
+
+// maxLostLists is how many lists may be lost in a row before the registration
+// is renewed: until 2.17 the library can lose its place in the stream for good
+// (LU-20183).
+const maxLostLists = 3
+
+// receive files lists until accept ends. It must never wait for anything else:
+// what the kernel cannot write into the pipe, it holds locks for.
+func (a *Agent) receive(accept context.Context) {
+	lost := 0
+	for accept.Err() == nil {
+		list, err := a.current().Recv(accept)
+		switch {
+		case err == nil:
+			lost = 0
+			a.accept(&list)
+			continue
+		case accept.Err() != nil:
+			return
+		}
+		a.metrics.receiveErrors.Inc()
+		if lost++; errors.Is(err, syscall.EPROTO) && lost < maxLostLists {
+			a.log.Warn("a list of actions was lost; the coordinator will time them out", "err", err)
+			continue
+		}
+		a.log.Warn("the registration is lost; registering again", "err", err)
+		a.registerAgain(accept)
+		lost = 0
+	}
+}
+
+// registerAgain replaces the session. Actions of the old one go on: reports
+// are not bound to a registration.
+func (a *Agent) registerAgain(accept context.Context) {
+	old := a.current()
+	a.serving.Store(false)
+	a.unregister(accept, old)
+	for wait := minBackoff; accept.Err() == nil; wait = min(2*wait, maxBackoff) {
+		next, err := a.register(a.archives.ids())
+		if err == nil {
+			a.session.Store(&next)
+			a.serving.Store(true)
+			a.metrics.registrations.Inc()
+			a.log.Info("registered again")
+			a.closing.Go(func() { a.closeOld(old) })
+			return
+		}
+		a.log.Warn("register again", "err", err, "next_try", wait)
+		sleep(accept, wait/2+rand.N(wait/2))
+	}
+}
+
+func (a *Agent) closeOld(old Session) {
+	if err := old.Close(); err != nil {
+		a.log.Debug("close the old registration", "err", err)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// accept files a list. What cannot be done here is ended without waiting its turn.
+func (a *Agent) accept(list *llapi.ActionList) {
+	if list.FSName != a.o.FSName {
+		// Ended here, its cookies could hit actions of our own file system.
+		a.metrics.receiveErrors.Inc()
+		a.log.Error("a list of actions is for another file system; it is ignored", "fsname", list.FSName, "ours", a.o.FSName, "items", len(list.Items))
+		return
+	}
+	var (
+		tasks   []*task
+		cancels []key
+		now     = time.Now()
+	)
+	for _, item := range list.Items {
+		a.log.Debug("received", "op", item.Action, "cookie", item.Cookie, "fid", item.FID, "archive_id", list.ArchiveID, "flags", uint64(list.Flags))
+		if item.Action == llapi.ActionCancel {
+			cancels = append(cancels, key{item.Cookie, item.FID})
+			continue
+		}
+		t := newTask(item, list, now)
+		t.cause = a.refusal(t)
+		tasks = append(tasks, t)
+	}
+	a.sched.submit(tasks, cancels)
+}
+
+// refusal is why a task cannot be done here, or nil.
+func (a *Agent) refusal(t *task) error {
+	if a.sched.laneFor(t.item.Action) == nil {
+		return failf(UnknownAction, "the coordinator asks for %s, which this copytool does not know", t.item.Action)
+	}
+	_, err := a.archives.byID(t.archiveID)
+	return err
+}

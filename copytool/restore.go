@@ -1,0 +1,143 @@
+package copytool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
+)
+
+// doRestore brings a file's content back. Bytes go into a nameless file that
+// takes the place of the released one when the action ends well, so nothing
+// that fails here is ever seen by a reader.
+func (j *job) doRestore(ctx context.Context) error {
+	attr, err := j.fs.Stat(j.t.fid)
+	if err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	p, err := j.locate(ctx)
+	if err != nil {
+		return err
+	}
+	j.blob = p.name
+	if p.size() != attr.Size {
+		return failf(SizeMismatch, "the copy %q has %d bytes, the file has %d", p.name, p.size(), attr.Size)
+	}
+	layout := j.layoutFor(ctx, p)
+	if err := j.beginRestore(layout); err != nil {
+		return err
+	}
+	if err := j.file.Truncate(attr.Size); err != nil {
+		return fmt.Errorf("set the size of the restored file: %w", err)
+	}
+	if err := j.fetch(ctx, p); err != nil {
+		return err
+	}
+	if p.id != nil {
+		j.recent.put(j.t.fid, p.id)
+	}
+	j.bytes = attr.Size
+	j.t.moved.Store(attr.Size)
+	j.metrics.bytes.WithLabelValues("restore").Add(float64(attr.Size))
+	return nil
+}
+
+// layoutFor is the stripe layout that the file had. Without one, and if it
+// cannot be had, the directory's default serves.
+func (j *job) layoutFor(ctx context.Context, p *place) []byte {
+	if p.id == nil {
+		return layoutTemplate(attributesOf(p.info).Layout)
+	}
+	if !p.id.LayoutInBlob {
+		return layoutTemplate(p.id.Layout)
+	}
+	info, err := p.archive.Store.Stat(ctx, p.name)
+	if err != nil {
+		return nil // the download will say what is wrong
+	}
+	return layoutTemplate(attributesOf(info).Layout)
+}
+
+func (j *job) beginRestore(layout []byte) error {
+	mdt, err := j.fs.MDTIndex(j.t.fid)
+	if err != nil {
+		return fmt.Errorf("metadata target: %w", err)
+	}
+	flags := 0
+	if layout != nil {
+		flags = llapi.OpenDelayCreate
+	}
+	if err := j.begin(mdt, flags); err != nil {
+		return err
+	}
+	if layout == nil {
+		return nil
+	}
+	if err := j.fs.SetLayout(j.file, layout); err != nil {
+		j.log.Info("the stripe layout is not restored; the directory's default serves", "err", err)
+	}
+	return nil
+}
+
+// fetch downloads exactly the blob that was archived. If it is not the one at
+// that name, the copy may have been moved since the identity was read; and a
+// blob that only got other metadata still is the copy, as its CRC proves.
+func (j *job) fetch(ctx context.Context, p *place) error {
+	for range maxAttempts {
+		err := j.download(ctx, p)
+		if p.id == nil || !errors.Is(err, blobstore.ErrChanged) && !errors.Is(err, blobstore.ErrNotFound) {
+			return err
+		}
+		next, nextErr := j.followCopy(ctx, p, err)
+		if nextErr != nil {
+			return nextErr
+		}
+		p = next
+		j.blob = p.name
+	}
+	return failf(BlobChanged, "the copy %q changed %d times while it was read", p.name, maxAttempts)
+}
+
+func (j *job) download(ctx context.Context, p *place) error {
+	o := blobstore.DownloadOptions{ETag: p.info.ETag, Size: p.info.Size, CRC64: p.info.CRC64, CheckCRC64: p.info.HasCRC64, Holes: true, Progress: j.t.moved.Store}
+	if p.id != nil {
+		o.ETag, o.Size, o.CRC64, o.CheckCRC64 = p.id.Blob.ETag, p.id.Size, p.id.CRC64, p.id.HasCRC64
+	}
+	j.t.moved.Store(0)
+	_, err := p.archive.Store.Download(ctx, p.name, j.file, o)
+	return err
+}
+
+// followCopy is where the copy is if it was not at p, where the download ended
+// with err.
+func (j *job) followCopy(ctx context.Context, p *place, err error) (*place, error) {
+	now, idErr := readIdentity(j.fs, j.ref)
+	if idErr != nil {
+		return nil, errors.Join(err, idErr)
+	}
+	if now != nil && !sameCopy(now, p.id) && now.Size == p.id.Size {
+		return j.placeOf(now)
+	}
+	if errors.Is(err, blobstore.ErrNotFound) {
+		return nil, err
+	}
+	info, statErr := p.archive.Store.Stat(ctx, p.name)
+	if statErr != nil {
+		return nil, statErr
+	}
+	if !j.sameContent(p.id, info) {
+		return nil, failf(BlobChanged, "the blob %q is not the one that was archived; it was changed %s: %w", p.name, info.Modified.UTC().Format("2006-01-02 15:04:05 MST"), err)
+	}
+	j.log.Warn("the copy's metadata was changed by somebody; its content is checked by CRC", "blob", string(p.name))
+	id := *p.id
+	id.Blob.ETag = info.ETag
+	return &place{archive: p.archive, name: p.name, id: &id}, nil
+}
+
+// sameContent tells whether a blob claims to be what the identity describes, in
+// a way that the download will prove.
+func (j *job) sameContent(id *Identity, info blobstore.Info) bool {
+	return id.HasCRC64 && info.HasCRC64 && id.CRC64 == info.CRC64 && id.Size == info.Size && info.ETag != id.Blob.ETag && j.owns(attributesOf(info))
+}

@@ -1,0 +1,351 @@
+package copytool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"lhsm-azblob/llapi"
+)
+
+// Limits are how many actions of each kind run at a time.
+type Limits struct {
+	Archives, Restores, Removes int
+}
+
+// refusals is how many actions are ended at a time that never ran. Each is one
+// call to a metadata server.
+const refusals = 8
+
+// A CANCEL can arrive before its target does. It is remembered for so long,
+// and so many are.
+const (
+	earlyCancelAge = time.Minute
+	maxEarly       = 10_000
+)
+
+// A scheduler decides which task runs when. Nothing in it waits but what run
+// and size do on goroutines of their own, and a task costs the same whether
+// ten are queued or a hundred thousand.
+type scheduler struct {
+	run  func(ctx context.Context, t *task)
+	size func(t *task) int64
+	// base is the parent of every action's context. It never ends by itself:
+	// actions end with a cause, by cancel or abort.
+	base    context.Context
+	workers sync.WaitGroup
+
+	mu       sync.Mutex // guards all below, the lanes, and the marked fields of tasks
+	tasks    map[key]*task
+	files    map[llapi.FID]*fifo // files an action may run on now, and the tasks that wait for it to end
+	restores *lane
+	archives *lane
+	removes  *lane
+	refusals *lane
+	early    map[key]time.Time // cancels whose target has not been seen
+	stopped  error             // set by abort: new tasks are ended with it
+	quiet    chan struct{}     // closed when no task is left; nil if nobody waits
+}
+
+func newScheduler(base context.Context, l Limits, run func(context.Context, *task), size func(*task) int64) *scheduler {
+	s := &scheduler{
+		run: run, size: size, base: base,
+		tasks: map[key]*task{}, files: map[llapi.FID]*fifo{}, early: map[key]time.Time{},
+		restores: newLane("RESTORE", l.Restores), archives: newLane("ARCHIVE", l.Archives), removes: newLane("REMOVE", l.Removes),
+		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
+	}
+	s.removes.largeLimit = s.removes.limit
+	return s
+}
+
+// lanes is in the order in which free slots are given away.
+func (s *scheduler) lanes() []*lane {
+	return []*lane{s.refusals, s.restores, s.archives, s.removes}
+}
+
+func (s *scheduler) laneFor(a llapi.Action) *lane {
+	switch a {
+	case llapi.ActionArchive:
+		return s.archives
+	case llapi.ActionRestore:
+		return s.restores
+	case llapi.ActionRemove:
+		return s.removes
+	}
+	return nil
+}
+
+// submit takes over the tasks of one list and the targets of its CANCELs. A
+// task that the list itself cancels never starts.
+func (s *scheduler) submit(tasks []*task, cancels []key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	canceled := map[key]bool{}
+	for _, k := range cancels {
+		canceled[k] = true
+	}
+	for _, t := range tasks {
+		if s.known(t) {
+			continue
+		}
+		s.tasks[t.key] = t
+		if canceled[t.key] || s.takeEarly(t.key) {
+			delete(canceled, t.key)
+			t.cause = errCanceled
+		}
+		s.enqueue(t)
+	}
+	for k := range canceled {
+		s.cancelLocked(k)
+	}
+	s.dispatch()
+}
+
+// known tells whether the task is here already: a restart of a metadata server
+// sends running restores again, with the same cookie. One that the coordinator
+// forgot meanwhile is on its way out, and must be run again.
+func (s *scheduler) known(t *task) bool {
+	old := s.tasks[t.key]
+	return old != nil && !old.forgotten
+}
+
+func (s *scheduler) enqueue(t *task) {
+	if t.cause == nil {
+		t.cause = s.stopped
+	}
+	if t.cause != nil {
+		s.refusals.add(t)
+		return
+	}
+	s.laneFor(t.item.Action).add(t)
+}
+
+// cancelTask ends the task with the cause, wherever it is.
+func (s *scheduler) cancelTask(t *task, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(t, cause)
+	s.dispatch()
+}
+
+func (s *scheduler) cancelLocked(k key) {
+	if t := s.tasks[k]; t != nil {
+		s.endLocked(t, errCanceled)
+		return
+	}
+	now := time.Now()
+	if len(s.early) >= maxEarly {
+		for k, seen := range s.early {
+			if now.Sub(seen) > earlyCancelAge {
+				delete(s.early, k)
+			}
+		}
+	}
+	if len(s.early) < maxEarly {
+		s.early[k] = now
+	}
+}
+
+// takeEarly tells whether the action was cancelled before it was seen.
+func (s *scheduler) takeEarly(k key) bool {
+	seen, ok := s.early[k]
+	delete(s.early, k)
+	return ok && time.Since(seen) <= earlyCancelAge
+}
+
+// endLocked interrupts a running task, and takes a waiting one out of its
+// queue to be ended without having run.
+func (s *scheduler) endLocked(t *task, cause error) {
+	if errors.Is(cause, errForgotten) {
+		t.forgotten = true
+	}
+	if t.in == nil {
+		t.cancel(cause)
+		return
+	}
+	if t.cause != nil {
+		return
+	}
+	t.cause = cause
+	t.lane.waiting--
+	s.refusals.add(t)
+	s.releaseFile(t)
+}
+
+// dispatch starts what may start.
+func (s *scheduler) dispatch() {
+	for _, l := range s.lanes() {
+		for l.running < l.limit {
+			t := l.next()
+			if t == nil {
+				break
+			}
+			if l.perFile && !s.claimFile(t) {
+				continue
+			}
+			s.start(l, t)
+		}
+	}
+}
+
+// claimFile makes the task the one that runs on its file, or lets it wait for
+// the one that does: the coordinator sends two archives of one file at once.
+func (s *scheduler) claimFile(t *task) bool {
+	if t.ownsFile {
+		return true
+	}
+	if line, busy := s.files[t.fid]; busy {
+		line.push(t)
+		return false
+	}
+	s.files[t.fid] = &fifo{}
+	t.ownsFile = true
+	return true
+}
+
+// releaseFile hands the file to the next task that waits for it. That one
+// owns it while it queues again, so that the line behind it stays in order.
+func (s *scheduler) releaseFile(t *task) {
+	if !t.ownsFile {
+		return
+	}
+	t.ownsFile = false
+	next := s.files[t.fid].pop()
+	if next == nil {
+		delete(s.files, t.fid)
+		return
+	}
+	next.ownsFile = true
+	next.lane.urgent.push(next)
+}
+
+func (s *scheduler) start(l *lane, t *task) {
+	ctx, cancel := context.WithCancelCause(s.base)
+	t.cancel = cancel
+	l.waiting--
+	l.running++
+	if t.large {
+		l.largeRunning++
+	}
+	s.workers.Go(func() {
+		defer cancel(nil)
+		s.work(ctx, l, t)
+	})
+}
+
+// work has a slot of the lane. If it learns that the file is large and that
+// large files have their share of slots, it gives the slot back.
+func (s *scheduler) work(ctx context.Context, l *lane, t *task) {
+	if t.cause == nil && l.sizes() && !t.sized {
+		if s.stepAside(ctx, l, t, s.size(t)) {
+			return
+		}
+	}
+	s.run(ctx, t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tasks[t.key] == t {
+		delete(s.tasks, t.key)
+	}
+	s.freeSlot(l, t)
+}
+
+func (s *scheduler) stepAside(ctx context.Context, l *lane, t *task, size int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.sized = true
+	if size < largeFile || ctx.Err() != nil { // a cancelled one must go on, to be ended
+		return false
+	}
+	if l.admitLarge(t) {
+		t.large = true
+		l.largeRunning++
+		return false
+	}
+	s.freeSlotFor(l, t)
+	return true
+}
+
+// freeSlotFor gives the slot back and queues the task among the large ones.
+func (s *scheduler) freeSlotFor(l *lane, t *task) {
+	l.running--
+	s.releaseFile(t)
+	t.large = true
+	l.add(t)
+	s.dispatch()
+}
+
+func (s *scheduler) freeSlot(l *lane, t *task) {
+	l.running--
+	if t.large {
+		l.largeRunning--
+	}
+	s.releaseFile(t)
+	s.dispatch()
+	if s.quiet != nil && len(s.tasks) == 0 {
+		close(s.quiet)
+		s.quiet = nil
+	}
+}
+
+// idle returns a channel that is closed as soon as there is no task.
+func (s *scheduler) idle() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	done := s.quiet
+	if done == nil {
+		done = make(chan struct{})
+		s.quiet = done
+	}
+	if len(s.tasks) == 0 {
+		close(done)
+		s.quiet = nil
+	}
+	return done
+}
+
+// abort ends every task, and every later one, with the cause, and waits for it.
+func (s *scheduler) abort(cause error) {
+	s.mu.Lock()
+	s.stopped = cause
+	for _, t := range s.tasks {
+		s.endLocked(t, cause)
+	}
+	s.dispatch()
+	s.mu.Unlock()
+	s.workers.Wait()
+}
+
+// laneState is a lane in numbers.
+type laneState struct {
+	name             string
+	waiting, running int
+}
+
+func (s *scheduler) state() []laneState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	states := make([]laneState, 0, 3)
+	for _, l := range s.lanes()[1:] {
+		states = append(states, laneState{l.name, l.waiting, l.running})
+	}
+	return states
+}
+
+// due returns every running task that has begun to run before now, and waiting
+// ones of which the coordinator has not heard since the given time.
+func (s *scheduler) due(since time.Time) (running, waiting []*task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tasks {
+		switch {
+		case t.cause != nil:
+		case t.in == nil:
+			running = append(running, t)
+		case t.lastBeat.Before(since):
+			waiting = append(waiting, t)
+		}
+	}
+	return running, waiting
+}

@@ -1,0 +1,80 @@
+package copytool
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"lhsm-azblob/llapi"
+)
+
+// A key is what makes an action unique: every metadata server numbers its
+// cookies by itself.
+type key struct {
+	cookie uint64
+	fid    llapi.FID
+}
+
+// A task is an action from the moment it is received until it has ended.
+type task struct {
+	key
+	item      llapi.ActionItem
+	archiveID uint32
+	received  time.Time
+	urgent    bool // somebody waits for it
+
+	moved  atomic.Int64 // bytes so far
+	ending atomic.Bool  // its end is being reported: no more progress
+
+	reported int64     // bytes told to the coordinator; the reporter's own
+	lastBeat time.Time // when the coordinator last heard of it; the reporter's own
+
+	// The rest is guarded by the scheduler's mu.
+
+	lane      *lane
+	in        *fifo // where it waits; nil while it runs
+	cancel    context.CancelCauseFunc
+	cause     error // set before it runs: only end it, with this
+	sized     bool
+	large     bool
+	ownsFile  bool // it is the one that may run on its file
+	forgotten bool // the coordinator does not know it any more
+}
+
+func newTask(item llapi.ActionItem, list *llapi.ActionList, now time.Time) *task {
+	return &task{
+		key:  key{item.Cookie, item.FID},
+		item: item, archiveID: list.ArchiveID, received: now, lastBeat: now,
+		urgent: item.Action == llapi.ActionRestore && list.Flags&llapi.FlagBlocking != 0,
+	}
+}
+
+// A fifo is a queue of tasks. A task leaves it by pop, or by being put
+// elsewhere: what no longer is "in" the queue is skipped.
+type fifo struct {
+	tasks []*task
+	head  int
+}
+
+func (q *fifo) push(t *task) {
+	t.in = q
+	q.tasks = append(q.tasks, t)
+}
+
+func (q *fifo) pop() *task {
+	for q.head < len(q.tasks) {
+		t := q.tasks[q.head]
+		q.tasks[q.head] = nil
+		q.head++
+		if q.head > len(q.tasks)/2 {
+			n := copy(q.tasks, q.tasks[q.head:])
+			clear(q.tasks[n:])
+			q.tasks, q.head = q.tasks[:n], 0
+		}
+		if t.in == q {
+			t.in = nil
+			return t
+		}
+	}
+	return nil
+}

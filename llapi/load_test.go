@@ -1,0 +1,150 @@
+package llapi_test
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"lhsm-azblob/llapi"
+	"lhsm-azblob/testenv"
+)
+
+// Loading happens once per process, so each case runs in one of its own: this
+// test binary again, with only TestMain's helper.
+const helperVariable = "LLAPI_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(helperVariable) {
+	case "":
+		os.Exit(m.Run())
+	case "load":
+		fmt.Println(llapi.Load())
+	case "version":
+		fmt.Println(llapi.Version())
+	case "log":
+		llapi.SetLogger(slog.New(slog.NewTextHandler(os.Stdout, nil)))
+		_, _, err := llapi.FIDToPath("/nowhere", llapi.FID{}, 0)
+		fmt.Println(err)
+		err = llapi.ClearChangelog("none-MDT0000", "cl1", 0)
+		fmt.Println(err)
+	}
+}
+
+// helper runs the helper with extra environment variables and returns what it
+// prints.
+func helper(t *testing.T, what string, env ...string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), helperVariable+"="+what), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("helper %s: %v\n%s", what, err, out)
+	}
+	return string(out)
+}
+
+// sharedObject compiles C into a shared object.
+func sharedObject(t *testing.T, source string) string {
+	t.Helper()
+	dir := t.TempDir()
+	src, so := filepath.Join(dir, "x.c"), filepath.Join(dir, "x.so")
+	if err := os.WriteFile(src, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", so, src).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	return so
+}
+
+func TestLoad(t *testing.T) {
+	if got := helper(t, "load", "LHSM_LIBLUSTREAPI="+testenv.Library(t)); got != "<nil>\n" {
+		t.Errorf("Load = %s", got)
+	}
+	if got := helper(t, "version", "LHSM_LIBLUSTREAPI="+testenv.Library(t)); got != "2.17.0 <nil>\n" {
+		t.Errorf("Version = %s", got)
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	for name, tt := range map[string]struct{ library, want string }{
+		"no such file":  {filepath.Join(t.TempDir(), "none.so"), "cannot open shared object file"},
+		"not a library": {os.Args[0] + ".none", "cannot open shared object file"},
+		"another's":     {sharedObject(t, "int nothing;"), "it has no function llapi_hsm_copytool_register"},
+		"a text":        {"/etc/hostname", "file too short"},
+	} {
+		got := helper(t, "load", "LHSM_LIBLUSTREAPI="+tt.library)
+		if !strings.Contains(got, tt.want) || !strings.Contains(got, tt.library) || !strings.Contains(got, "install the Lustre client") {
+			t.Errorf("%s: %s\nwant the file, %q and what to install", name, got, tt.want)
+		}
+		if strings.Count(got, "\n") != 1 {
+			t.Errorf("%s: not one line:\n%s", name, got)
+		}
+	}
+}
+
+// A layer under LD_PRELOAD is obeyed, and finds the real function behind it.
+func TestLoadPreloaded(t *testing.T) {
+	layer := sharedObject(t, `
+		#define _GNU_SOURCE
+		#include <dlfcn.h>
+		#include <string.h>
+		int llapi_get_version_string(char *v, unsigned int size)
+		{
+			int (*real)(char *, unsigned int) = dlsym(RTLD_NEXT, "llapi_get_version_string");
+			int rc = real(v, size);
+			strcat(v, " by a layer");
+			return rc;
+		}`)
+	if got := helper(t, "version", "LHSM_LIBLUSTREAPI="+testenv.Library(t), "LD_PRELOAD="+layer); got != "2.17.0 by a layer <nil>\n" {
+		t.Errorf("Version = %s", got)
+	}
+}
+
+// Every function in the header is in the stand-in's library, and nothing else
+// of ours leaks out of it.
+func TestLibrarySymbols(t *testing.T) {
+	t.Setenv("LHSM_LIBLUSTREAPI", testenv.Library(t))
+	header, err := os.ReadFile("liblustreapi.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := regexp.MustCompile(`(?m)^\w[\w ]*[ *](llapi_\w+)\(`).FindAllSubmatch(header, -1)
+	if len(functions) < 30 {
+		t.Fatalf("only %d functions found in the header", len(functions))
+	}
+	for _, f := range functions {
+		if !llapi.Has(string(f[1])) {
+			t.Errorf("the library has no %s", f[1])
+		}
+	}
+	if llapi.Has("llapi_no_such_function") {
+		t.Error("Has finds what is not there")
+	}
+	out, err := exec.Command("nm", "-D", "--defined-only", testenv.Library(t)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s := bufio.NewScanner(strings.NewReader(string(out))); s.Scan(); {
+		if name := s.Text()[strings.LastIndexByte(s.Text(), ' ')+1:]; !strings.HasPrefix(name, "llapi_") && name != "liblustreapi_initialized" {
+			t.Errorf("the library exports %s", name)
+		}
+	}
+}
+
+func TestLogger(t *testing.T) {
+	got := helper(t, "log", "LHSM_LIBLUSTREAPI="+testenv.Library(t))
+	want := `level=ERROR msg="liblustreapi: cannot open '/dev/changelog-none-MDT0000'" errno="no such file or directory"`
+	if !strings.Contains(got, want) {
+		t.Errorf("log = %s\nwant %s", got, want)
+	}
+	if !strings.Contains(got, "llapi_fid2path: no such device\n") || !strings.Contains(got, "llapi_changelog_clear: no such file or directory\n") {
+		t.Errorf("errors = %s", got)
+	}
+}

@@ -1,0 +1,159 @@
+package llapi
+
+// #include "shim.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// registrations knows the newest copytool of each mount in this process. The
+// kernel undoes a registration by mount and process id, so undoing an older
+// one would undo the newest with it.
+var registrations = struct {
+	sync.Mutex // held while the kernel registers or unregisters
+	newest     map[uint64]*Copytool
+}{newest: map[uint64]*Copytool{}}
+
+// isNewest is called with registrations locked.
+func (c *Copytool) isNewest() bool { return registrations.newest[c.device] == c }
+
+// Unregister takes the copytool off the coordinators' lists at once, without
+// waiting for open actions: Begin, Fail, ReportProgress and what was begun go
+// on working until Close. Recv returns what had come until then, and after
+// that ErrClosed. Calling it again does nothing.
+func (c *Copytool) Unregister() error {
+	c.gone.Store(true)
+	c.interrupt()
+	c.recv.Lock()
+	defer c.recv.Unlock()
+	if c.stopped {
+		return nil
+	}
+	c.stopped = true
+	c.drain()
+	registrations.Lock()
+	defer registrations.Unlock()
+	// The read end goes first: the kernel may be waiting in a write to a full
+	// pipe, holding what the ioctl needs (LU-7992). The descriptor is the
+	// library's, which will close it, so it is not closed but replaced.
+	if err := replaceByNull(int(c.fd)); err != nil {
+		return err
+	}
+	if !c.isNewest() {
+		return nil
+	}
+	return ioctl(c.root, "LL_IOC_HSM_CT_START", ioctlCopytoolStart, stopMessage())
+}
+
+// drain keeps the lists that are in the pipe for Recv: their actions are
+// STARTED and nobody else will get them. What the kernel writes between this
+// and the end of the pipe is lost; it has not been told to stop yet, and
+// telling it first is what can block for good.
+func (c *Copytool) drain() {
+	const enough = 1000 // a kernel that keeps writing must not keep us here
+	for range enough {
+		fds := [1]unix.PollFd{{Fd: c.fd, Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds[:], 0); err != nil || n == 0 || fds[0].Revents&unix.POLLIN == 0 {
+			return
+		}
+		if list, err := c.recvOne(); err == nil {
+			c.pending = append(c.pending, list)
+		}
+	}
+}
+
+func replaceByNull(fd int) error {
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	defer unix.Close(null) //nolint:errcheck // nothing was written
+	return os.NewSyscallError("dup3", unix.Dup3(null, fd, unix.O_CLOEXEC))
+}
+
+// stopMessage returns the struct lustre_kernelcomm that unregisters.
+func stopMessage() []byte {
+	const (
+		group = 2          // KUC_GRP_HSM
+		stop  = 1          // LK_FLG_STOP
+		none  = ^uint32(0) // LK_NOFD
+	)
+	b := make([]byte, 24)
+	binary.NativeEndian.PutUint32(b[0:], none)
+	binary.NativeEndian.PutUint32(b[4:], none)
+	binary.NativeEndian.PutUint32(b[8:], uint32(os.Getpid()))
+	binary.NativeEndian.PutUint32(b[12:], group)
+	binary.NativeEndian.PutUint32(b[20:], stop)
+	return b
+}
+
+// Close unregisters, if Unregister has not, waits until every action begun has
+// ended, and frees what the registration holds. Actions received but not begun
+// stay STARTED at the coordinator: fail them before. A second Close returns
+// ErrClosed.
+//
+// Implements:
+//
+//	int llapi_hsm_copytool_unregister(struct hsm_copytool_private **priv);
+func (c *Copytool) Close() error {
+	c.actions.Lock() // no Begin is between its look at closed and its Add
+	again := c.closed.Swap(true)
+	c.actions.Unlock()
+	if again {
+		return ErrClosed
+	}
+	err := c.Unregister()
+	c.open.Wait()
+	if ferr := c.free(); err == nil {
+		err = ferr
+	}
+	c.closeFiles()
+	return err
+}
+
+// free gives the handle back to the library.
+func (c *Copytool) free() error {
+	registrations.Lock()
+	defer registrations.Unlock()
+	if !c.isNewest() {
+		// The library would unregister the newer copytool. The handle, a
+		// mebibyte and three descriptors, is left behind for good instead.
+		return nil
+	}
+	delete(registrations.newest, c.device)
+	return check("llapi_hsm_copytool_unregister", int(C.shim_unregister(c.ct)))
+}
+
+// Numbers of the ioctls that this package issues itself.
+const (
+	ioctlCopytoolStart = 0x401866d5 // LL_IOC_HSM_CT_START
+	ioctlProgress      = 0x401866d8 // LL_IOC_HSM_PROGRESS
+)
+
+// ioctl issues an ioctl whose argument is a structure.
+func ioctl(fd int, name string, number uintptr, arg []byte) error {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), number, uintptr(unsafe.Pointer(&arg[0])))
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+			continue
+		}
+		return &Error{Func: "ioctl " + name, Errno: errno}
+	}
+}
+
+func deviceOf(fd int) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, os.NewSyscallError("fstat", err)
+	}
+	return st.Dev, nil
+}

@@ -1,0 +1,75 @@
+package lhsmazblob
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "lhsm-azblob"
+
+// mayImport is the picture in README.md as a table: which of our packages each
+// of our packages may import. Where the table is silent about a package below
+// testenv, it may import others below testenv and nothing of the product.
+var mayImport = map[string][]string{
+	"llapi":               {},
+	"blobstore":           {},
+	"copytool":            {"llapi", "blobstore"},
+	"cmd/lhsmtool_azblob": {"llapi", "blobstore", "copytool"},
+	// The stand-in's lfs is a client of our own bindings, so that every test drives them.
+	"testenv/cmd/lfs": {"llapi"},
+}
+
+func allowed(pkg, imported string) bool {
+	if list, ok := mayImport[pkg]; ok {
+		return slices.Contains(list, imported)
+	}
+	return strings.HasPrefix(pkg, "testenv") && strings.HasPrefix(imported, "testenv")
+}
+
+// TestImports reads the sources in this process. Asking the go command would
+// let the test cache answer for files that have changed since.
+func TestImports(t *testing.T) {
+	documented := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (path == "build" || path == ".git" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		pkg := filepath.Dir(path)
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		documented[pkg] = documented[pkg] || file.Doc != nil
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			ours, ok := strings.CutPrefix(imported, module+"/")
+			if ok && !allowed(pkg, ours) {
+				t.Errorf("%s: package %s may not import %s (the table in deps_test.go says why)", path, pkg, ours)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no package comment", pkg)
+		}
+	}
+}

@@ -4,10 +4,10 @@ import (
 	"strconv"
 	"time"
 
-	"lhsm-azblob/blobstore"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"lhsm-azblob/blobstore"
 )
 
 // Metrics are an agent's numbers, in a registry of their own.

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"lhsm-azblob/llapi"
-
 	"golang.org/x/sys/unix"
+
+	"lhsm-azblob/llapi"
 )
 
 // A Mount is a mounted Lustre client: the real [FileSystem].

@@ -5,9 +5,9 @@ import (
 	"os"
 	"strings"
 
-	"lhsm-azblob/llapi"
-
 	"golang.org/x/sys/unix"
+
+	"lhsm-azblob/llapi"
 )
 
 // maxXattr is the largest value, and list of names, that Linux knows.

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"lhsm-azblob/copytool"
+)
+
+// startHTTP serves /metrics and /healthz until stop is called. An empty address
+// is none.
+func startHTTP(address string, agent *copytool.Agent, metrics *copytool.Metrics, log *slog.Logger) (stop func(), err error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--http %s: %w; give host:port of this machine that is free", address, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Gatherer(), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, agent.Status()) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan struct{})
+	go func() { // stop waits for it
+		defer close(done)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serve HTTP", "address", address, "err", err)
+		}
+	}()
+	log.Info("serving HTTP", "address", listener.Addr().String())
+	return func() {
+		_ = server.Close() // what it could say is that the listener is closed already
+		<-done
+	}, nil
+}
+
+// health answers 200 while actions are accepted, and 503 while the copytool
+// drains or has lost its registration.
+func health(w http.ResponseWriter, st copytool.Status) {
+	w.Header().Set("Content-Type", "application/json")
+	if !st.Serving {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	json.NewEncoder(w).Encode(st)
+}

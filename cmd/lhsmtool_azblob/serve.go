@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"lhsm-azblob/blobstore"
+	"lhsm-azblob/copytool"
+	"lhsm-azblob/llapi"
+)
+
+// checkTimeout bounds the look at a container before the start, so that a
+// wrong address is reported and not waited for.
+const checkTimeout = 30 * time.Second
+
+// serve checks everything that can be wrong before the coordinator is told,
+// and then is a copytool until it is stopped.
+func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	if err := copytool.CheckCapability(); err != nil {
+		return err
+	}
+	mount, err := copytool.OpenMount(s.mount)
+	if err != nil {
+		return err
+	}
+	log := logger(s, stderr)
+	llapi.SetLogger(log.With("from", "liblustreapi"))
+	metrics := copytool.NewMetrics()
+	metrics.Build(version)
+	s.pool.UserAgent, s.pool.Logger, s.pool.Observe = programName+"/"+version, log, metrics.ObserveRequest
+	pool := blobstore.NewPool(s.pool)
+	defer pool.Close()
+	metrics.Watch("memory_in_use_bytes", "Bytes of transfer buffers in use.", func() float64 { return float64(pool.MemoryInUse()) })
+	metrics.Watch("memory_limit_bytes", "What --memory allows.", func() float64 { return float64(s.pool.Memory) })
+
+	archives, err := openArchives(ctx, s, pool)
+	if err != nil {
+		return err
+	}
+	if s.check {
+		return reportCheck(stdout, mount, archives)
+	}
+	lock, err := copytool.LockMount(s.runDir, mount.Root)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock() //nolint:errcheck // the process ends here, and the lock with it
+	return serveMount(ctx, s, mount, archives, log, metrics)
+}
+
+func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archives []*copytool.Archive, log *slog.Logger, metrics *copytool.Metrics) error {
+	n := newNotifier(log)
+	agent, err := copytool.New(copytool.Options{
+		FSName: mount.FSName, Archives: archives, Limits: s.limits, Conflict: copytool.ConflictPolicy(s.conflict),
+		ProgressInterval: s.progress, DrainTimeout: s.drain, Log: log, Metrics: metrics, Ready: n.ready,
+	}, mount, mount.Register)
+	if err != nil {
+		return err
+	}
+	stopHTTP, err := startHTTP(s.http, agent, metrics, log)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+	accept, work, stop := signals(ctx, n.stopping)
+	defer stop()
+	stopStatus := n.follow(agent)
+	defer stopStatus()
+	return agent.Serve(accept, work)
+}
+
+// openArchives opens and checks each container once, whatever ids lead to it.
+func openArchives(ctx context.Context, s *settings, pool *blobstore.Pool) ([]*copytool.Archive, error) {
+	var archives []*copytool.Archive
+	for _, a := range s.archives {
+		container, err := blobstore.Open(a.container, pool)
+		if err != nil {
+			return nil, err
+		}
+		checking, cancel := context.WithTimeout(ctx, checkTimeout)
+		err = container.Check(checking)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range a.ids {
+			archives = append(archives, &copytool.Archive{
+				ID: id, Account: container.Account(), Container: container.ContainerName(), Prefix: a.prefix, Store: container,
+			})
+		}
+	}
+	return archives, nil
+}
+
+func reportCheck(w io.Writer, mount *copytool.Mount, archives []*copytool.Archive) error {
+	fmt.Fprintf(w, "%s: Lustre file system %s\n", mount.Root, mount.FSName)
+	for _, a := range archives {
+		fmt.Fprintf(w, "archive %s: container %s of account %s, prefix %q\n", idText(a.ID), a.Container, a.Account, a.Prefix)
+	}
+	return nil
+}
+
+func logger(s *settings, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		level = slog.LevelInfo // the table allows only levels that slog knows
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if s.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

@@ -140,15 +140,22 @@ func TestItemOffsets(t *testing.T) {
 func TestListOffsets(t *testing.T) {
 	b := Encode(ListHeader{Version: 1, Count: 2, CompoundID: 3, Flags: 4, ArchiveID: 5})
 	checkFields(t, b, []field{
-		{"hal_version", 0, 4, 1}, {"hal_count", 4, 4, 2}, {"hal_compound_id", 8, 8, 3},
-		{"hal_flags", 16, 8, 4}, {"hal_archive_id", 24, 4, 5},
+		{"hal_version", 0, 4, 1},
+		{"hal_count", 4, 4, 2},
+		{"hal_compound_id", 8, 8, 3},
+		{"hal_flags", 16, 8, 4},
+		{"hal_archive_id", 24, 4, 5},
 	})
 }
 
 func TestStateOffsets(t *testing.T) {
 	checkFields(t, Encode(UserState{1, 2, 3, 4, Extent{5, 6}}), []field{
-		{"hus_states", 0, 4, 1}, {"hus_archive_id", 4, 4, 2}, {"hus_in_progress_state", 8, 4, 3},
-		{"hus_in_progress_action", 12, 4, 4}, {"location.offset", 16, 8, 5}, {"location.length", 24, 8, 6},
+		{"hus_states", 0, 4, 1},
+		{"hus_archive_id", 4, 4, 2},
+		{"hus_in_progress_state", 8, 4, 3},
+		{"hus_in_progress_action", 12, 4, 4},
+		{"location.offset", 16, 8, 5},
+		{"location.length", 24, 8, 6},
 	})
 	checkFields(t, Encode(StateSet{1, 2, 3, 4}), []field{
 		{"hss_valid", 0, 4, 1}, {"hss_archive_id", 4, 4, 2}, {"hss_setmask", 8, 8, 3}, {"hss_clearmask", 16, 8, 4},
@@ -163,15 +170,22 @@ func TestStateOffsets(t *testing.T) {
 
 func TestCopytoolOffsets(t *testing.T) {
 	checkFields(t, Encode(KernelComm{1, 2, 3, 4, 5, 6}), []field{
-		{"lk_wfd", 0, 4, 1}, {"lk_rfd", 4, 4, 2}, {"lk_uid", 8, 4, 3},
-		{"lk_group", 12, 4, 4}, {"lk_data_count", 16, 4, 5}, {"lk_flags", 20, 4, 6},
+		{"lk_wfd", 0, 4, 1},
+		{"lk_rfd", 4, 4, 2},
+		{"lk_uid", 8, 4, 3},
+		{"lk_group", 12, 4, 4},
+		{"lk_data_count", 16, 4, 5},
+		{"lk_flags", 20, 4, 6},
 	})
 	checkFields(t, Encode(Copy{DataVersion: 1, Flags: 2, Errno: 3, Item: Item{FID: sampleFID}}), append([]field{
 		{"hc_data_version", 0, 8, 1}, {"hc_flags", 8, 2, 2}, {"hc_errval", 10, 2, 3},
 	}, fidFields("hc_hai.hai_fid", 24)...))
 	checkFields(t, Encode(Progress{FID: sampleFID, Cookie: 1, Extent: Extent{2, 3}, Flags: 4, Errno: 5}), append([]field{
-		{"hp_cookie", 16, 8, 1}, {"hp_extent.offset", 24, 8, 2}, {"hp_extent.length", 32, 8, 3},
-		{"hp_flags", 40, 2, 4}, {"hp_errval", 42, 2, 5},
+		{"hp_cookie", 16, 8, 1},
+		{"hp_extent.offset", 24, 8, 2},
+		{"hp_extent.length", 32, 8, 3},
+		{"hp_flags", 40, 2, 4},
+		{"hp_errval", 42, 2, 5},
 	}, fidFields("hp_fid", 0)...))
 }
 
@@ -181,9 +195,14 @@ func TestRequestOffsets(t *testing.T) {
 		Items: []UserItem{{FID: sampleFID, Extent: Extent{4, 5}}}, Data: []byte("xyz"),
 	}.Encode()
 	checkFields(t, b, append([]field{
-		{"hr_action", 0, 4, 1}, {"hr_archive_id", 4, 4, 2}, {"hr_flags", 8, 8, 3},
-		{"hr_itemcount", 16, 4, 1}, {"hr_data_len", 20, 4, 3},
-		{"hui_extent.offset", 40, 8, 4}, {"hui_extent.length", 48, 8, 5}, {"data", 56, 3, 'x' | 'y'<<8 | 'z'<<16},
+		{"hr_action", 0, 4, 1},
+		{"hr_archive_id", 4, 4, 2},
+		{"hr_flags", 8, 8, 3},
+		{"hr_itemcount", 16, 4, 1},
+		{"hr_data_len", 20, 4, 3},
+		{"hui_extent.offset", 40, 8, 4},
+		{"hui_extent.length", 48, 8, 5},
+		{"data", 56, 3, 'x' | 'y'<<8 | 'z'<<16},
 	}, fidFields("hui_fid", 24)...))
 	if len(b) != 59 {
 		t.Errorf("request of one item and 3 bytes takes %d bytes, want 59", len(b))
@@ -192,13 +211,23 @@ func TestRequestOffsets(t *testing.T) {
 
 func TestFileOffsets(t *testing.T) {
 	checkFields(t, Encode(UserImport{1, 2, 3, 4, 5, 6, 7, 8, 9}), []field{
-		{"hui_size", 0, 8, 1}, {"hui_atime", 8, 8, 2}, {"hui_mtime", 16, 8, 3}, {"hui_atime_ns", 24, 4, 4},
-		{"hui_mtime_ns", 28, 4, 5}, {"hui_uid", 32, 4, 6}, {"hui_gid", 36, 4, 7}, {"hui_mode", 40, 4, 8},
+		{"hui_size", 0, 8, 1},
+		{"hui_atime", 8, 8, 2},
+		{"hui_mtime", 16, 8, 3},
+		{"hui_atime_ns", 24, 4, 4},
+		{"hui_mtime_ns", 28, 4, 5},
+		{"hui_uid", 32, 4, 6},
+		{"hui_gid", 36, 4, 7},
+		{"hui_mode", 40, 4, 8},
 		{"hui_archive_id", 44, 4, 9},
 	})
 	checkFields(t, Encode(FutimesArg{1, 2, 3, 4, 5, 6}), []field{
-		{"lfu_atime_sec", 0, 8, 1}, {"lfu_atime_nsec", 8, 8, 2}, {"lfu_mtime_sec", 16, 8, 3},
-		{"lfu_mtime_nsec", 24, 8, 4}, {"lfu_ctime_sec", 32, 8, 5}, {"lfu_ctime_nsec", 40, 8, 6},
+		{"lfu_atime_sec", 0, 8, 1},
+		{"lfu_atime_nsec", 8, 8, 2},
+		{"lfu_mtime_sec", 16, 8, 3},
+		{"lfu_mtime_nsec", 24, 8, 4},
+		{"lfu_ctime_sec", 32, 8, 5},
+		{"lfu_ctime_nsec", 40, 8, 6},
 	})
 	checkFields(t, Encode(DataVersionArg{1, 2, 3}), []field{
 		{"idv_version", 0, 8, 1}, {"idv_layout_version", 8, 4, 2}, {"idv_flags", 12, 4, 3},
@@ -207,8 +236,13 @@ func TestFileOffsets(t *testing.T) {
 		{"gf_recno", 16, 8, 1}, {"gf_linkno", 24, 4, 2}, {"gf_pathlen", 28, 4, 3},
 	}, fidFields("gf_fid", 0)...))
 	checkFields(t, Encode(LovUserMD{1, 2, 3, 4, 5, 6, 7}), []field{
-		{"lmm_magic", 0, 4, 1}, {"lmm_pattern", 4, 4, 2}, {"lmm_oi", 8, 8, 3}, {"lmm_oi.seq", 16, 8, 4},
-		{"lmm_stripe_size", 24, 4, 5}, {"lmm_stripe_count", 28, 2, 6}, {"lmm_stripe_offset", 30, 2, 7},
+		{"lmm_magic", 0, 4, 1},
+		{"lmm_pattern", 4, 4, 2},
+		{"lmm_oi", 8, 8, 3},
+		{"lmm_oi.seq", 16, 8, 4},
+		{"lmm_stripe_size", 24, 4, 5},
+		{"lmm_stripe_count", 28, 2, 6},
+		{"lmm_stripe_offset", 30, 2, 7},
 	})
 }
 
@@ -220,11 +254,20 @@ func TestFileInfoOffsets(t *testing.T) {
 	}
 	const stat = 16
 	checkFields(t, Encode(info), append([]field{
-		{"stx_mask", stat, 4, 1}, {"stx_blksize", stat + 4, 4, 2}, {"stx_nlink", stat + 16, 4, 3},
-		{"stx_uid", stat + 20, 4, 4}, {"stx_gid", stat + 24, 4, 5}, {"stx_mode", stat + 28, 2, 6},
-		{"stx_ino", stat + 32, 8, 9}, {"stx_size", stat + 40, 8, 10}, {"stx_blocks", stat + 48, 8, 11},
-		{"stx_atime.tv_sec", stat + 64, 8, 12}, {"stx_atime.tv_nsec", stat + 72, 4, 13},
-		{"stx_ctime.tv_sec", stat + 96, 8, 14}, {"stx_mtime.tv_sec", stat + 112, 8, 15},
-		{"lmd_flags", 272, 8, 7}, {"lmd_lmmsize", 280, 4, 8},
+		{"stx_mask", stat, 4, 1},
+		{"stx_blksize", stat + 4, 4, 2},
+		{"stx_nlink", stat + 16, 4, 3},
+		{"stx_uid", stat + 20, 4, 4},
+		{"stx_gid", stat + 24, 4, 5},
+		{"stx_mode", stat + 28, 2, 6},
+		{"stx_ino", stat + 32, 8, 9},
+		{"stx_size", stat + 40, 8, 10},
+		{"stx_blocks", stat + 48, 8, 11},
+		{"stx_atime.tv_sec", stat + 64, 8, 12},
+		{"stx_atime.tv_nsec", stat + 72, 4, 13},
+		{"stx_ctime.tv_sec", stat + 96, 8, 14},
+		{"stx_mtime.tv_sec", stat + 112, 8, 15},
+		{"lmd_flags", 272, 8, 7},
+		{"lmd_lmmsize", 280, 4, 8},
 	}, fidFields("lmd_fid", 0)...))
 }

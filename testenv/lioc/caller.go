@@ -58,7 +58,7 @@ func (c Caller) File(fd int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(pidfd)
+	defer func() { _ = unix.Close(pidfd) }() // nothing was written
 	dup, err := unix.PidfdGetfd(pidfd, fd, 0)
 	if err != nil {
 		return nil, fmt.Errorf("take descriptor %d of thread %d: %w", fd, c.TID, err)

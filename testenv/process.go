@@ -1,0 +1,117 @@
+package testenv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// A Process is a program that a test started. It is killed when the test ends,
+// or when the test process itself is killed.
+type Process struct {
+	Cmd  *exec.Cmd
+	done chan struct{}
+	err  error // of Wait; read after done
+}
+
+// Run starts cmd. The caller need not wait for it.
+func Run(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p, err := start(cmd)
+	if err != nil {
+		t.Fatalf("start %s: %v", cmd.Path, err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // fails when it has ended by itself, which is as good
+		<-p.done
+	})
+	return p
+}
+
+func start(cmd *exec.Cmd) (*Process, error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	if cmd.SysProcAttr.Pdeathsig == 0 {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+	if err := startOnLastingThread(cmd); err != nil {
+		return nil, err
+	}
+	p := &Process{Cmd: cmd, done: make(chan struct{})}
+	go func() { // ends with the process
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Wait waits for the end and returns the exit status, 128 and more for a
+// signal, as a shell does.
+func (p *Process) Wait() int {
+	<-p.done
+	return exitCode(p.err)
+}
+
+// Signal sends a signal; one that finds nobody is no error.
+func (p *Process) Signal(sig syscall.Signal) { _ = p.Cmd.Process.Signal(sig) }
+
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			return 128 + int(ws.Signal())
+		}
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// spawner starts processes from one thread that lasts as long as this process:
+// the death signal comes when the *thread* ends that started the child, and Go
+// ends threads as it likes.
+var spawner = sync.OnceValue(func() chan func() {
+	calls := make(chan func())
+	go func() { // ends with the process
+		runtime.LockOSThread()
+		for f := range calls {
+			f()
+		}
+	}()
+	return calls
+})
+
+func startOnLastingThread(cmd *exec.Cmd) error {
+	result := make(chan error)
+	spawner() <- func() { result <- cmd.Start() }
+	return <-result
+}
+
+// A Result is what a program that has ended left behind.
+type Result struct {
+	Stdout, Stderr string
+	Code           int
+}
+
+// output runs cmd to its end.
+func output(cmd *exec.Cmd) (Result, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	p, err := start(cmd)
+	if err != nil {
+		return Result{}, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	code := p.Wait()
+	return Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: code}, nil
+}

@@ -1,0 +1,49 @@
+package blobstore
+
+import (
+	"context"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+)
+
+// bandwidth limits bytes per second over all connections, both directions
+// together. It works on what passes through the sockets, in pieces of at most a
+// fiftieth of a second's worth: so it holds for small files and for large ones,
+// within every second, and also when a second has room for less than a block.
+type bandwidth struct {
+	limiter atomic.Pointer[rate.Limiter] // nil: no limit
+}
+
+// The pieces in which limited bytes pass.
+const (
+	piecesPerSecond = 50
+	largestPiece    = 256 << 10
+)
+
+func (b *bandwidth) set(bytesPerSecond int64) {
+	if bytesPerSecond <= 0 {
+		b.limiter.Store(nil)
+		return
+	}
+	burst := max(bytesPerSecond/piecesPerSecond, 1)
+	b.limiter.Store(rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst)))
+}
+
+// piece is how many of n bytes may be moved at once.
+func (b *bandwidth) piece(n int) int {
+	l := b.limiter.Load()
+	if l == nil {
+		return n
+	}
+	return min(n, l.Burst(), largestPiece)
+}
+
+// wait takes n bytes, at most a piece, out of the budget. It ends early with ctx.
+func (b *bandwidth) wait(ctx context.Context, n int) error {
+	l := b.limiter.Load()
+	if l == nil || n == 0 {
+		return nil
+	}
+	return l.WaitN(ctx, min(n, l.Burst())) // the limit may have changed since piece
+}

@@ -1,0 +1,156 @@
+package blobstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// memory lends buffers, within one number of bytes for the whole process.
+//
+// Buffers are pages of their own, outside the Go heap: they are aligned, the
+// garbage collector neither scans them nor lets the heap grow to twice their
+// size, and what is given back is gone. Those not lent are kept for the next, by
+// size, but never so many that lent and kept exceed the limit, and none for long
+// when nothing is being moved.
+type memory struct {
+	gate gate
+
+	mu        sync.Mutex // guards what follows
+	idle      map[int][][]byte
+	idleBytes int64
+	trim      *time.Timer // frees idle buffers; armed when the last one comes back
+}
+
+// keepIdle is how long buffers are kept while none is lent.
+const keepIdle = 10 * time.Second
+
+const pageSize = 4 << 10
+
+// buffer is borrowed memory. Whoever borrowed it releases it, once.
+type buffer struct {
+	bytes []byte // as many as were asked for
+	pages []byte
+	owner *memory
+}
+
+func newMemory(capacity int64) *memory {
+	return &memory{gate: gate{capacity: capacity}, idle: map[int][][]byte{}}
+}
+
+// largest is the size of the largest buffer there can be.
+func (m *memory) largest() int64 { return m.gate.capacity }
+
+// acquire borrows a buffer of n bytes; its content is arbitrary. It waits for
+// memory until ctx ends. n must not exceed largest.
+func (m *memory) acquire(ctx context.Context, n int64) (*buffer, error) {
+	size := min(sizeClass(n), m.gate.capacity)
+	if err := m.gate.acquire(ctx, size, n); err != nil {
+		return nil, err
+	}
+	pages, err := m.take(int(size))
+	if err != nil {
+		m.gate.release(size)
+		return nil, err
+	}
+	return &buffer{bytes: pages[:n:n], pages: pages, owner: m}, nil
+}
+
+// release gives the buffer back. Nobody may still be reading or writing it.
+func (b *buffer) release() {
+	b.owner.put(b.pages)
+	b.owner.gate.release(int64(len(b.pages)))
+	b.bytes, b.pages = nil, nil
+}
+
+// take gives pages that were already paid for at the gate.
+func (m *memory) take(size int) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if kept := m.idle[size]; len(kept) > 0 {
+		m.idle[size] = kept[:len(kept)-1]
+		m.idleBytes -= int64(size)
+		return kept[len(kept)-1], nil
+	}
+	for m.idleBytes > 0 && m.idleBytes+m.gate.used() > m.gate.capacity {
+		m.dropLargest()
+	}
+	return allocatePages(size)
+}
+
+// put keeps pages for the next one who asks for so many.
+func (m *memory) put(pages []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.idle[len(pages)] = append(m.idle[len(pages)], pages)
+	m.idleBytes += int64(len(pages))
+	if m.trim == nil {
+		m.trim = time.AfterFunc(keepIdle, m.freeIfUnused)
+	} else {
+		m.trim.Reset(keepIdle)
+	}
+}
+
+func (m *memory) freeIfUnused() {
+	if m.gate.used() == 0 {
+		m.free()
+	}
+}
+
+// free gives all idle buffers back to the system.
+func (m *memory) free() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.idleBytes > 0 {
+		m.dropLargest()
+	}
+}
+
+// dropLargest frees one idle buffer of the largest size. Called with mu held and
+// idle buffers present.
+func (m *memory) dropLargest() {
+	largest := 0
+	for size, kept := range m.idle {
+		if len(kept) > 0 {
+			largest = max(largest, size)
+		}
+	}
+	kept := m.idle[largest]
+	m.idle[largest] = kept[:len(kept)-1]
+	m.idleBytes -= int64(largest)
+	freePages(kept[len(kept)-1])
+}
+
+// sizeClass rounds n up to 4 KiB, 8, 12, 16, 24, 32, 48, ... so that buffers can
+// be used again by transfers of other lengths, at the cost of a third of their
+// size at most.
+func sizeClass(n int64) int64 {
+	for size := int64(pageSize); ; size *= 2 {
+		if n <= size {
+			return size
+		}
+		if half := size + size/2; n <= half && half%pageSize == 0 {
+			return half
+		}
+	}
+}
+
+// Pages come from mmap, but for tests with the race detector, which cannot see
+// those.
+var (
+	allocatePages = func(size int) ([]byte, error) {
+		pages, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			return nil, fmt.Errorf("allocate a buffer of %d bytes: %w", size, err)
+		}
+		return pages, nil
+	}
+	freePages = func(pages []byte) {
+		if err := unix.Munmap(pages); err != nil {
+			panic("blobstore: free a buffer: " + err.Error()) // it was not ours
+		}
+	}
+)

@@ -1,0 +1,250 @@
+package blobstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"golang.org/x/sync/errgroup"
+)
+
+// DownloadOptions are the particulars of a [Container.Download].
+type DownloadOptions struct {
+	ETag  string // which blob exactly; required
+	Size  int64  // its length; any other is ErrChanged
+	CRC64 uint64 // what its bytes must add up to, if CheckCRC64
+
+	CheckCRC64 bool
+
+	// Holes leaves out the writes of zeros. dst must then read as zeros where
+	// nothing was written, and the caller sets its length.
+	Holes bool
+
+	// Progress is told how many bytes have been moved so far: each time a larger
+	// number, from one goroutine at a time.
+	Progress func(total int64)
+}
+
+// Download copies the blob n into dst, in parallel and in place. On an error
+// dst holds rubbish.
+//
+// Errors: [ErrNotFound]; [ErrChanged] when the blob is not the one with that
+// ETag and length; [ErrChecksum]; [ErrArchivedTier]. An error of dst is wrapped.
+func (c *Container) Download(ctx context.Context, n Name, dst io.WriterAt, o DownloadOptions) (Info, error) {
+	d := &download{Container: c, name: n, dst: dst, options: o, progress: progress{report: o.Progress}}
+	info, err := d.run(ctx)
+	return info, c.fail("download", n, c.goneOr(ctx, n, err))
+}
+
+// maxResumes is how often the rest of a body is asked for again. The SDK retries
+// until an answer begins; from there on it is up to us.
+const maxResumes = 5
+
+// holeSize is the unit in which zeros are left out.
+const holeSize = 64 << 10
+
+// download is one blob on its way.
+type download struct {
+	*Container
+	name     Name
+	dst      io.WriterAt
+	options  DownloadOptions
+	info     Info // from the answer that has the first byte
+	progress progress
+}
+
+func (d *download) run(ctx context.Context) (Info, error) {
+	o := d.options
+	if o.ETag == "" || o.Size < 0 {
+		return Info{}, fmt.Errorf("no ETag, or size %d", o.Size)
+	}
+	d.info = Info{Name: d.name, Size: o.Size}
+	crc, err := d.fetchAll(ctx, d.Container.options.BlockSize)
+	if err != nil {
+		return Info{}, err
+	}
+	if o.CheckCRC64 && crc != o.CRC64 {
+		return Info{}, &Error{Kind: ErrChecksum, Err: fmt.Errorf("%w: the bytes have CRC-64 %016x, not %016x", ErrChecksum, crc, o.CRC64)}
+	}
+	return d.info, nil
+}
+
+// fetchAll gets all pieces, in parallel, and combines their CRCs. A small blob is
+// one piece, an empty one too: that it is there is worth a request.
+func (d *download) fetchAll(ctx context.Context, piece int64) (crc uint64, err error) {
+	size := d.options.Size
+	count := max(1, int((size+piece-1)/piece))
+	crcs := make([]uint64, count)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(d.pool.options.Transfers + runtime.GOMAXPROCS(0))
+	for i := range count {
+		offset := int64(i) * piece
+		buf, aerr := d.pool.memory.acquire(gctx, min(piece, size-offset))
+		if aerr != nil {
+			err = aerr
+			break
+		}
+		g.Go(func() error {
+			defer buf.release()
+			if err := d.fetch(gctx, buf.bytes, offset); err != nil {
+				return err
+			}
+			crcs[i] = checksum(buf.bytes)
+			return d.write(buf.bytes, offset)
+		})
+	}
+	if werr := g.Wait(); werr != nil {
+		return 0, werr
+	}
+	for i, sum := range crcs {
+		crc = combineCRC64(crc, sum, min(piece, size-int64(i)*piece))
+	}
+	return crc, err
+}
+
+// fetch fills data with the blob's bytes from offset on. When a body breaks off,
+// it asks for what is missing.
+func (d *download) fetch(ctx context.Context, data []byte, offset int64) error {
+	for resumes := 0; ; resumes++ {
+		n, err := d.get(ctx, data, offset)
+		var broken brokenBody
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !errors.As(err, &broken):
+			return err
+		case resumes == maxResumes:
+			return &Error{Kind: ErrUnreachable, Err: fmt.Errorf("answer broke off %d times: %w", resumes+1, broken.error), Hint: d.networkHint(broken.error)}
+		}
+		data, offset = data[n:], offset+int64(n)
+	}
+}
+
+// brokenBody is an answer that began well and did not come to its end.
+type brokenBody struct{ error }
+
+// Unwrap gives the reason.
+func (e brokenBody) Unwrap() error { return e.error }
+
+// get makes one request for data, and says how much of it has arrived.
+func (d *download) get(ctx context.Context, data []byte, offset int64) (n int, err error) {
+	o := &blob.DownloadStreamOptions{AccessConditions: ifMatches(d.options.ETag)}
+	whole := int64(len(data)) == d.options.Size
+	if !whole {
+		o.Range = blob.HTTPRange{Offset: offset, Count: int64(len(data))}
+	}
+	cl := &call{op: "get-blob", bytes: int64(len(data))}
+	r, err := d.blob(d.name).DownloadStream(cl.context(ctx), o)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	if err := d.checkLength(&r, int64(len(data)), whole); err != nil {
+		return 0, err
+	}
+	if offset == 0 {
+		d.describe(&r)
+	}
+	n, err = io.ReadFull(r.Body, data)
+	if err == nil {
+		err = atEnd(r.Body)
+	}
+	if err != nil {
+		return n, brokenBody{err}
+	}
+	return n, nil
+}
+
+// checkLength holds what the answer's head says against what must be.
+func (d *download) checkLength(r *blob.DownloadStreamResponse, want int64, whole bool) error {
+	got, total := deref(r.ContentLength), deref(r.ContentLength)
+	if !whole {
+		_, after, _ := strings.Cut(deref(r.ContentRange), "/")
+		if _, err := fmt.Sscan(after, &total); err != nil {
+			return fmt.Errorf("answer to a range has the range %q", deref(r.ContentRange))
+		}
+	}
+	if total != d.options.Size {
+		return &Error{Kind: ErrChanged, Err: fmt.Errorf("%w: it has %d bytes, not %d", ErrChanged, total, d.options.Size)}
+	}
+	if got != want {
+		return fmt.Errorf("answer has %d bytes, not %d", got, want)
+	}
+	return nil
+}
+
+// describe takes over what the first answer tells of the blob.
+func (d *download) describe(r *blob.DownloadStreamResponse) {
+	d.info.ETag = string(deref(r.ETag))
+	d.info.VersionID = deref(r.VersionID)
+	d.info.Modified = deref(r.LastModified)
+	d.info.setMetadata(r.Metadata)
+}
+
+// atEnd checks that a body has no more bytes. Reading to its end also lets the
+// connection be used again.
+func atEnd(body io.Reader) error {
+	var one [1]byte
+	n, err := body.Read(one[:])
+	switch {
+	case n > 0:
+		return errors.New("answer has more bytes than it said")
+	case errors.Is(err, io.EOF):
+		return nil
+	}
+	return err
+}
+
+// write puts a piece into place.
+func (d *download) write(data []byte, offset int64) error {
+	if !d.options.Holes {
+		return d.writeAt(data, offset)
+	}
+	for len(data) > 0 {
+		zeros, rest := leadingRun(data, true)
+		d.progress.add(int64(zeros))
+		data, offset = data[zeros:], offset+int64(zeros)
+		if !rest {
+			return nil
+		}
+		filled, _ := leadingRun(data, false)
+		if err := d.writeAt(data[:filled], offset); err != nil {
+			return err
+		}
+		data, offset = data[filled:], offset+int64(filled)
+	}
+	return nil
+}
+
+func (d *download) writeAt(data []byte, offset int64) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if _, err := d.dst.WriteAt(data, offset); err != nil {
+		return localError{fmt.Errorf("write at %d: %w", offset, err)}
+	}
+	d.progress.add(int64(len(data)))
+	return nil
+}
+
+var zeros [holeSize]byte
+
+// leadingRun is the length of the run of units at the beginning of data that are
+// all zero, or that are not. more reports whether anything follows.
+func leadingRun(data []byte, zero bool) (n int, more bool) {
+	for n < len(data) {
+		unit := data[n:min(n+holeSize, len(data))]
+		if bytes.Equal(unit, zeros[:len(unit)]) != zero {
+			return n, true
+		}
+		n += len(unit)
+	}
+	return n, false
+}

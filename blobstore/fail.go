@@ -1,0 +1,111 @@
+package blobstore
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+)
+
+// localError is an error of the caller's own reader or writer. Its errno says
+// nothing about the service.
+type localError struct{ error }
+
+// Unwrap gives the caller's error.
+func (e localError) Unwrap() error { return e.error }
+
+// fail makes the error of an operation. It passes nil through.
+func (c *Container) fail(op string, n Name, err error) error {
+	if err == nil {
+		return nil
+	}
+	var mine *Error
+	if errors.As(err, &mine) {
+		e := *mine
+		e.Op, e.Name = or(e.Op, op), Name(or(string(e.Name), string(n)))
+		return &e
+	}
+	var local localError
+	if errors.As(err, &local) {
+		return &Error{Op: op, Name: n, Err: oneLine(local.error)}
+	}
+	kind, cause := classify(err)
+	return &Error{Op: op, Name: n, Kind: kind, Err: cause, Hint: c.hint(kind, cause)}
+}
+
+// hint says what an operator can do. Most failures are of one file and need
+// none; these are of the configuration or of the surroundings.
+func (c *Container) hint(kind, cause error) string {
+	switch {
+	case errors.Is(kind, ErrNoContainer):
+		return fmt.Sprintf("create the container %q in the account %q, or correct its URL", c.container, c.account)
+	case errors.Is(kind, ErrPermission):
+		return c.permissionHint(cause)
+	case errors.Is(kind, ErrUnreachable):
+		return c.networkHint(cause)
+	}
+	return ""
+}
+
+func (c *Container) permissionHint(cause error) string {
+	var s *ServiceError
+	if errors.As(cause, &s) {
+		switch bloberror.Code(s.Code) {
+		case bloberror.AccountIsDisabled:
+			return fmt.Sprintf("the storage account %q is disabled; have it enabled", c.account)
+		case "KeyBasedAuthenticationNotPermitted":
+			return fmt.Sprintf("the account %q does not allow keys and SAS; use an identity, or allow key access", c.account)
+		case bloberror.AuthorizationSourceIPMismatch, "IpAuthorizationError", bloberror.AuthorizationFailure:
+			return fmt.Sprintf("allow this machine in the network rules of the account %q and of the SAS", c.account)
+		}
+	}
+	switch c.mode {
+	case ModeSharedKey:
+		return fmt.Sprintf("check that the key is one of the account %q, and this machine's clock", c.account)
+	case ModeSAS:
+		if end, ok := c.CredentialExpiry(); ok && time.Now().After(end) {
+			return fmt.Sprintf("the SAS expired at %s; replace it", end.UTC().Format(time.RFC3339))
+		}
+		return "check that the SAS is for this container and grants read, add, create, write, delete and list"
+	}
+	if s == nil {
+		return fmt.Sprintf("check the %s credential: no token could be had with it", c.mode)
+	}
+	return fmt.Sprintf("give the identity the role Storage Blob Data Contributor on the container %q", c.container)
+}
+
+func (c *Container) networkHint(cause error) string {
+	var dns *net.DNSError
+	var netErr net.Error
+	var hostname x509.HostnameError
+	var header tls.RecordHeaderError
+	switch {
+	case errors.As(cause, &dns):
+		return fmt.Sprintf("the name %q does not resolve; check the URL and the DNS, private zones included", c.host)
+	case errors.As(cause, &header) || strings.Contains(cause.Error(), "malformed HTTP response"):
+		return "the other end speaks another protocol; check http or https, and the port"
+	case errors.As(cause, &hostname):
+		return fmt.Sprintf("the certificate is not for %q; check the URL", c.host)
+	case isTLS(cause):
+		return "add the authority that signed the service's certificate to this machine's trusted ones"
+	case errors.Is(cause, syscall.ECONNREFUSED):
+		return fmt.Sprintf("nothing listens at %s; check the URL", c.url)
+	case errors.As(cause, &netErr) && netErr.Timeout():
+		return fmt.Sprintf("no answer from %s; check the URL, the firewall and the private endpoint", c.host)
+	}
+	return fmt.Sprintf("check the network to %s", c.host)
+}
+
+// redactURL takes away what may be a credential.
+func redactURL(url string) string {
+	if before, _, ok := strings.Cut(url, "?"); ok {
+		return before + "?" + redacted
+	}
+	return url
+}

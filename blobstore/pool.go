@@ -1,0 +1,106 @@
+package blobstore
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// PoolOptions are the limits that all containers of a process share. Zero
+// values are defaults.
+type PoolOptions struct {
+	Transfers int   // requests in flight; 0: 64
+	Memory    int64 // bytes of buffers; 0: 1 GiB
+	Bandwidth int64 // bytes per second on the wire, both directions together; 0: no limit
+
+	StallTimeout time.Duration // a request on which no byte moves for so long is tried again; 0: 60 s
+	Retries      int           // further tries of a request; 0: 6, negative: none
+
+	UserAgent string       // empty: "lhsm-azblob"
+	TLS       *tls.Config  // nil: the system's certificates
+	Logger    *slog.Logger // nil: nothing is logged
+
+	// Observe is told of every HTTP request, each try for itself, when its answer
+	// has been read. It must be fast, and safe for concurrent use.
+	Observe func(RequestEvent)
+}
+
+// RequestEvent is one HTTP request.
+type RequestEvent struct {
+	Op       string // REST operation: "put-blob", "put-block", "put-block-list", "get-blob", "head-blob", ...
+	Status   int    // 0: no answer
+	Code     string // service error code, if any
+	Err      error  // why there was no answer, or not all of it
+	Sent     int64  // bytes of body
+	Received int64
+	Duration time.Duration // from the slot to the end of the answer
+}
+
+// Pool is what all containers of a process share. It is safe for concurrent use.
+type Pool struct {
+	options   PoolOptions
+	memory    *memory
+	slots     gate
+	pause     pause
+	bandwidth bandwidth
+	transport http.RoundTripper
+}
+
+// withDefaults fills in what was left zero.
+func (o PoolOptions) withDefaults() PoolOptions {
+	if o.Transfers <= 0 {
+		o.Transfers = 64
+	}
+	if o.Memory <= 0 {
+		o.Memory = 1 << 30
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = 60 * time.Second
+	}
+	if o.Retries == 0 {
+		o.Retries = 6
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "lhsm-azblob"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observe == nil {
+		o.Observe = func(RequestEvent) {}
+	}
+	return o
+}
+
+// NewPool makes a Pool. It starts nothing.
+func NewPool(o PoolOptions) *Pool {
+	o = o.withDefaults()
+	p := &Pool{
+		options: o,
+		memory:  newMemory(o.Memory),
+		slots:   gate{capacity: int64(o.Transfers)},
+	}
+	p.bandwidth.set(o.Bandwidth)
+	p.transport = newTransport(o, &p.bandwidth)
+	return p
+}
+
+// MemoryInUse is the number of bytes of buffers lent to transfers now.
+func (p *Pool) MemoryInUse() int64 { return p.memory.gate.used() }
+
+// RequestsInFlight is the number of requests under way now.
+func (p *Pool) RequestsInFlight() int { return int(p.slots.used()) }
+
+// SetBandwidth changes the limit, also of transfers under way: bytes per
+// second, 0 for none.
+func (p *Pool) SetBandwidth(bytesPerSecond int64) { p.bandwidth.set(bytesPerSecond) }
+
+// Close closes idle connections and gives idle memory back. Transfers may go on
+// and new ones may start.
+func (p *Pool) Close() {
+	if t, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+	p.memory.free()
+}

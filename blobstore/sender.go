@@ -1,0 +1,176 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// call is one operation of a container as the sender needs to know it. It
+// travels through the SDK in the context.
+type call struct {
+	op    string // REST operation, for observers
+	bytes int64  // that will move, for the order in which requests get a slot
+	data  []byte // body of the request; nil: the SDK's own, if any
+
+	mu   sync.Mutex // guards last
+	last *body      // of the latest try
+}
+
+type callKey struct{}
+
+// context gives the context to make the SDK's call with. The caller ends the
+// call when the SDK has returned.
+func (c *call) context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// callOf finds the call that a request belongs to. Those of the SDK's own making
+// (to get a token) have none.
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{op: "token"}
+}
+
+// newBody makes the body of the next try and ends that of the one before.
+func (c *call) newBody() *body {
+	c.end()
+	b := &body{data: c.data}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = b
+	return b
+}
+
+// end returns when nobody reads the call's data any more.
+func (c *call) end() {
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	if last != nil {
+		_ = last.Close() // cannot fail
+	}
+}
+
+// sender is the bottom of the SDK's pipeline: every try of every request comes
+// here. It gives each its slot, its turn, and its body.
+type sender struct{ pool *Pool }
+
+// Do implements policy.Transporter. The slot is held until the answer has been
+// read or closed.
+func (s sender) Do(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	c := callOf(ctx)
+	if err := s.pool.slots.acquire(ctx, 1, c.bytes); err != nil {
+		return nil, err
+	}
+	if err := s.pool.pause.wait(ctx); err != nil {
+		s.pool.slots.release(1)
+		return nil, err
+	}
+	s.prepare(req, c)
+	x := &exchange{pool: s.pool, sent: time.Now(), event: RequestEvent{Op: c.op, Sent: max(req.ContentLength, 0)}}
+	// RoundTrip and not a Client: no redirects, and no URL, which may hold a
+	// SAS, in the text of its errors.
+	resp, err := s.pool.transport.RoundTrip(req)
+	if err != nil {
+		x.finish(err)
+		return nil, neverRetry(err)
+	}
+	x.answered(resp)
+	return resp, nil
+}
+
+// prepare replaces the body by one that leaves straight from our buffer.
+func (s sender) prepare(req *http.Request, c *call) {
+	req.Header.Set("User-Agent", s.pool.options.UserAgent)
+	if c.data == nil {
+		return
+	}
+	req.Body = c.newBody()
+	req.GetBody = func() (io.ReadCloser, error) { return c.newBody(), nil }
+	// Lets net/http send the request again by itself when a connection from its
+	// pool turns out to be dead. The key is empty and is not sent.
+	req.Header["X-Idempotency-Key"] = nil
+}
+
+// exchange is one try under way.
+type exchange struct {
+	pool *Pool
+	sent time.Time
+	once sync.Once
+
+	event RequestEvent
+}
+
+// answered takes note of an answer's head, and sees to the end of its body.
+func (x *exchange) answered(resp *http.Response) {
+	x.event.Status = resp.StatusCode
+	x.event.Code = resp.Header.Get("x-ms-error-code")
+	switch resp.StatusCode {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		x.pool.pause.busy(x.sent, retryAfter(resp.Header))
+	default:
+		if resp.StatusCode < http.StatusInternalServerError {
+			x.pool.pause.succeeded(x.sent)
+		}
+	}
+	if resp.Body == http.NoBody || resp.ContentLength == 0 {
+		x.finish(nil)
+		return
+	}
+	resp.Body = &answerBody{ReadCloser: resp.Body, exchange: x}
+}
+
+// finish gives the slot back and reports, once.
+func (x *exchange) finish(err error) {
+	x.once.Do(func() {
+		x.pool.slots.release(1)
+		x.event.Err = err
+		x.event.Duration = time.Since(x.sent)
+		x.pool.options.Observe(x.event)
+	})
+}
+
+// answerBody ends its exchange when it has been read or closed.
+type answerBody struct {
+	io.ReadCloser
+	exchange *exchange
+}
+
+// Read implements io.Reader.
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.exchange.event.Received += int64(n)
+	switch {
+	case errors.Is(err, io.EOF):
+		b.exchange.finish(nil)
+	case err != nil:
+		b.exchange.finish(err)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *answerBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.exchange.finish(nil)
+	return err
+}
+
+// retryAfter is what the service asks for: seconds, or milliseconds.
+func retryAfter(h http.Header) time.Duration {
+	if ms, err := strconv.Atoi(h.Get("x-ms-retry-after-ms")); err == nil {
+		return time.Duration(ms) * time.Millisecond
+	}
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
+		return time.Duration(s) * time.Second
+	}
+	return 0
+}

@@ -1,0 +1,99 @@
+package blobstore
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Sizes and times of connections.
+const (
+	// Requests smaller than this leave in one write, headers and body together;
+	// longer bodies follow their first bytes straight from the buffer.
+	writeBuffer = 128 << 10
+	// Answers smaller than this arrive in one read. Longer ones are read straight
+	// into the buffer of the block.
+	readBuffer = 64 << 10
+
+	dialTimeout      = 15 * time.Second
+	handshakeTimeout = 15 * time.Second
+)
+
+// newTransport makes the one transport of a pool. HTTP/1.1 only: a connection
+// per request in flight moves more bytes than streams that share one window.
+func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
+	d := dialer{
+		tcp:       net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second},
+		tls:       o.TLS,
+		bandwidth: b,
+		stall:     o.StallTimeout,
+	}
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         d.dial,
+		DialTLSContext:      d.dialTLS,
+		TLSClientConfig:     o.TLS, // for connections through a proxy
+		TLSHandshakeTimeout: handshakeTimeout,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: o.Transfers,
+		IdleConnTimeout:     o.StallTimeout,
+		WriteBufferSize:     writeBuffer,
+		ReadBufferSize:      readBuffer,
+		Protocols:           new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	return t
+}
+
+// dialer opens connections that keep to the pool's limits.
+type dialer struct {
+	tcp       net.Dialer
+	tls       *tls.Config
+	bandwidth *bandwidth
+	stall     time.Duration
+}
+
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := d.connect(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return bodyConn{c}, nil
+}
+
+func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := d.tcp.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return newMeteredConn(c, d.bandwidth, d.stall), nil
+}
+
+// dialTLS does what net/http would do by itself, but for the bodyConn around.
+func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := d.connect(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	config := d.tls.Clone()
+	if config == nil {
+		config = &tls.Config{}
+	}
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	secure := tls.Client(plain, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		plain.Close()
+		return nil, err
+	}
+	return bodyConn{secure}, nil
+}

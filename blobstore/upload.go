@@ -1,0 +1,292 @@
+package blobstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"golang.org/x/sync/errgroup"
+)
+
+// UploadOptions are the particulars of a [Container.Upload].
+type UploadOptions struct {
+	Condition   Condition
+	Metadata    map[string]string // keys are ASCII identifiers, values printable ASCII
+	Tier        string            // empty: the container's
+	ContentType string            // empty: application/octet-stream
+
+	// BeforeCommit is called once all bytes are read (and staged, if there are
+	// blocks), before the request that publishes them. Its error ends the upload,
+	// and is what errors.Is and errors.As find in the result.
+	BeforeCommit func() error
+
+	// Progress is told how many bytes have been moved so far: each time a larger
+	// number, from one goroutine at a time.
+	Progress func(total int64)
+}
+
+// Upload writes size bytes of src as the blob n. The bytes become visible all
+// at once, or not at all.
+//
+// Metadata gets two keys more: lhsm_crc64, the file's CRC-64 in 16 hex digits,
+// and lhsm_upload, which is this upload's own.
+//
+// Errors: [ErrExists] and [ErrChanged] when the condition does not hold,
+// [ErrShortSource] when src has fewer than size bytes, [ErrTooLarge] before the
+// first byte when the file cannot be one blob, and those of the service. An
+// error after the last request was sent may mean that it was carried out all the
+// same; Upload looks, if it can.
+func (c *Container) Upload(ctx context.Context, n Name, src io.ReaderAt, size int64, o UploadOptions) (Info, error) {
+	u, err := c.newUpload(n, src, size, o)
+	if err != nil {
+		return Info{}, c.fail("upload", n, err)
+	}
+	info, err := u.run(ctx)
+	return info, c.fail("upload", n, err)
+}
+
+// upload is one file on its way.
+type upload struct {
+	*Container
+	name      Name
+	src       io.ReaderAt
+	size      int64
+	blockSize int64
+	options   UploadOptions
+	metadata  map[string]string
+	nonce     nonce
+	progress  progress
+}
+
+// newUpload checks what can be checked before the first byte.
+func (c *Container) newUpload(n Name, src io.ReaderAt, size int64, o UploadOptions) (*upload, error) {
+	if size < 0 {
+		return nil, fmt.Errorf("size %d", size)
+	}
+	blockSize, err := blockSizeFor(size, c.options.BlockSize, c.pool.memory.largest())
+	if err != nil {
+		return nil, err
+	}
+	u := &upload{
+		Container: c, name: n, src: src, size: size, blockSize: blockSize, options: o,
+		nonce:    newNonce(),
+		progress: progress{report: o.Progress},
+	}
+	u.metadata = u.describe(0)
+	return u, checkMetadata(u.metadata)
+}
+
+// describe gives the caller's metadata with our two keys.
+func (u *upload) describe(crc uint64) map[string]string {
+	md := maps.Clone(lowerKeys(u.options.Metadata))
+	md[keyCRC64], md[keyUpload] = formatCRC64(crc), u.nonce.String()
+	return md
+}
+
+func (u *upload) run(ctx context.Context) (Info, error) {
+	if u.size <= u.Container.options.PutThreshold {
+		return u.putBlob(ctx)
+	}
+	ids, crc, err := u.stageAll(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	return u.commit(ctx, ids, crc)
+}
+
+// putBlob sends the file in one request.
+func (u *upload) putBlob(ctx context.Context) (Info, error) {
+	var data []byte // stays nil for an empty file
+	if u.size > 0 {
+		buf, err := u.pool.memory.acquire(ctx, u.size)
+		if err != nil {
+			return Info{}, err
+		}
+		defer buf.release()
+		if err := u.read(buf.bytes, 0); err != nil {
+			return Info{}, err
+		}
+		data = buf.bytes
+	}
+	crc := checksum(data)
+	if err := u.lastLook(crc); err != nil {
+		return Info{}, err
+	}
+	cl := &call{op: "put-blob", bytes: u.size, data: data}
+	defer cl.end()
+	o := &blockblob.UploadOptions{
+		Metadata: pointers(u.metadata), Tier: u.tier(), HTTPHeaders: u.headers(),
+		AccessConditions: u.options.Condition.accessConditions(),
+	}
+	if data != nil {
+		o.TransactionalValidation = blob.TransferValidationTypeCRC64(crc)
+	}
+	r, err := u.blob(u.name).Upload(cl.context(ctx), streaming.NopCloser(bytes.NewReader(data)), o)
+	if err != nil {
+		return u.settle(ctx, crc, err)
+	}
+	u.progress.add(u.size)
+	return u.info(crc, string(deref(r.ETag)), deref(r.VersionID), deref(r.LastModified)), nil
+}
+
+// stageAll sends all blocks, in parallel, and combines their CRCs.
+func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err error) {
+	count := int((u.size + u.blockSize - 1) / u.blockSize)
+	ids, crcs := make([]string, count), make([]uint64, count)
+	g, gctx := errgroup.WithContext(ctx)
+	// Some more than there are slots: those read while the others send.
+	g.SetLimit(u.pool.options.Transfers + runtime.GOMAXPROCS(0))
+	for i := range count {
+		offset := int64(i) * u.blockSize
+		// Waiting for memory here, before the goroutine starts, bounds both, and
+		// ends the loop as soon as a block fails, because that cancels gctx.
+		buf, aerr := u.pool.memory.acquire(gctx, min(u.blockSize, u.size-offset))
+		if aerr != nil {
+			err = aerr
+			break
+		}
+		ids[i] = u.nonce.blockID(i)
+		g.Go(func() error {
+			defer buf.release()
+			var err error
+			crcs[i], err = u.stage(gctx, ids[i], buf.bytes, offset)
+			return err
+		})
+	}
+	if werr := g.Wait(); werr != nil {
+		return nil, 0, werr // the reason why acquire failed, if it did
+	}
+	for i, sum := range crcs {
+		crc = combineCRC64(crc, sum, min(u.blockSize, u.size-int64(i)*u.blockSize))
+	}
+	return ids, crc, err
+}
+
+// stage reads one block and sends it.
+func (u *upload) stage(ctx context.Context, id string, data []byte, offset int64) (crc uint64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := u.read(data, offset); err != nil {
+		return 0, err
+	}
+	crc = checksum(data)
+	cl := &call{op: "put-block", bytes: int64(len(data)), data: data}
+	defer cl.end()
+	_, err = u.blob(u.name).StageBlock(cl.context(ctx), id, streaming.NopCloser(bytes.NewReader(data)),
+		&blockblob.StageBlockOptions{TransactionalValidation: blob.TransferValidationTypeCRC64(crc)})
+	if err == nil {
+		u.progress.add(int64(len(data)))
+	}
+	return crc, err
+}
+
+// commit makes the blob out of the staged blocks.
+func (u *upload) commit(ctx context.Context, ids []string, crc uint64) (Info, error) {
+	if err := u.lastLook(crc); err != nil {
+		return Info{}, err
+	}
+	r, err := u.blob(u.name).CommitBlockList((&call{op: "put-block-list"}).context(ctx), ids, &blockblob.CommitBlockListOptions{
+		Metadata: pointers(u.metadata), Tier: u.tier(), HTTPHeaders: u.headers(),
+		AccessConditions: u.options.Condition.accessConditions(),
+	})
+	if err != nil {
+		return u.settle(ctx, crc, err)
+	}
+	return u.info(crc, string(deref(r.ETag)), deref(r.VersionID), deref(r.LastModified)), nil
+}
+
+// read fills data from the source.
+func (u *upload) read(data []byte, offset int64) error {
+	n, err := u.src.ReadAt(data, offset)
+	switch {
+	case n == len(data):
+		return nil
+	case err == nil || errors.Is(err, io.EOF):
+		return &Error{Kind: ErrShortSource, Err: fmt.Errorf("%w: %d bytes, not %d", ErrShortSource, offset+int64(n), u.size)}
+	}
+	return localError{fmt.Errorf("read the source at %d: %w", offset, err)}
+}
+
+// lastLook is the last moment at which nothing has happened.
+func (u *upload) lastLook(crc uint64) error {
+	u.metadata = u.describe(crc)
+	if u.options.BeforeCommit == nil {
+		return nil
+	}
+	if err := u.options.BeforeCommit(); err != nil {
+		return localError{err}
+	}
+	return nil
+}
+
+// settle finds out what became of an upload whose last request failed: if the
+// blob that is there is ours, an earlier try of that request has succeeded and
+// only its answer was lost.
+func (u *upload) settle(ctx context.Context, crc uint64, err error) (Info, error) {
+	if !isKind(err, ErrExists, ErrChanged, ErrUnreachable, ErrBusy) {
+		return Info{}, err
+	}
+	now, _, serr := u.stat(impatient(ctx), u.name)
+	if serr == nil && now.Metadata[keyUpload] == u.nonce.String() && now.Size == u.size {
+		u.progress.add(u.size - u.progress.done())
+		return u.info(crc, now.ETag, now.VersionID, now.Modified), nil
+	}
+	if serr == nil && isKind(err, ErrChanged) && u.options.Condition.createOnly() {
+		_, cause := classify(err)
+		return Info{}, &Error{Kind: ErrExists, Err: cause}
+	}
+	return Info{}, err
+}
+
+func (u *upload) info(crc uint64, etag, version string, modified time.Time) Info {
+	return Info{
+		Name: u.name, ETag: etag, VersionID: version, Size: u.size, Modified: modified,
+		CRC64: crc, HasCRC64: true, Tier: string(deref(u.tier())), Metadata: u.metadata,
+	}
+}
+
+func (u *upload) tier() *blob.AccessTier {
+	tier := blob.AccessTier(or(u.options.Tier, u.Container.options.Tier))
+	if tier == "" {
+		return nil
+	}
+	return &tier
+}
+
+func (u *upload) headers() *blob.HTTPHeaders {
+	contentType := or(u.options.ContentType, "application/octet-stream")
+	return &blob.HTTPHeaders{BlobContentType: &contentType}
+}
+
+// progress adds up the pieces of a transfer.
+type progress struct {
+	report func(total int64) // nil: nobody wants to know
+
+	mu    sync.Mutex // guards total, and makes reports one at a time
+	total int64
+}
+
+func (p *progress) add(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total += n
+	if p.report != nil && n > 0 {
+		p.report(p.total)
+	}
+}
+
+func (p *progress) done() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.total
+}

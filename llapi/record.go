@@ -63,6 +63,7 @@ type Record struct {
 	SourceName   string
 
 	JobID    string
+	HasExtra bool   // Extra and what it tells of was recorded
 	Extra    uint64 // which of the fields below there are (CLFE_*)
 	UID, GID uint64
 	NID      NID    // client that made the change
@@ -189,7 +190,7 @@ func (r *Record) decodeExtensions(b []byte, flags uint16) []byte {
 	if flags&recordExtra == 0 {
 		return b
 	}
-	r.Extra = binary.NativeEndian.Uint64(b)
+	r.HasExtra, r.Extra = true, binary.NativeEndian.Uint64(b)
 	b = b[extraFlagsSize:]
 	if r.Extra&ExtraOwner != 0 {
 		r.UID, r.GID = binary.NativeEndian.Uint64(b), binary.NativeEndian.Uint64(b[8:])

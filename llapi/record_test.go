@@ -64,7 +64,7 @@ func TestDecodeRecordFull(t *testing.T) {
 		Index: 81, Prev: 80, Time: time.Unix(1795421533, 399225726), Type: RecordRename,
 		FID: FID{0x200000401, 0x5f, 0}, Parent: FID{0x200000401, 0x5e, 0}, Name: "new",
 		SourceFID: FID{1, 2, 3}, SourceParent: FID{4, 5, 6}, SourceName: "old",
-		JobID: "mv.0", Extra: 0x1f, UID: 1000, GID: 100, NID: NID{Type: 9}, OpenMode: 2, Xattr: "user.k",
+		JobID: "mv.0", HasExtra: true, Extra: 0x1f, UID: 1000, GID: 100, NID: NID{Type: 9}, OpenMode: 2, Xattr: "user.k",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("DecodeRecord = %+v\nwant %+v", got, want)

@@ -18,51 +18,41 @@ void fid_text(char buf[FID_TEXT], const struct lu_fid *fid)
 		 fid->oid, fid->ver);
 }
 
-static int parse_field(const char **at, uint64_t max, uint64_t *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtoull(*at, &end, 0);
-	if (end == *at)
-		return -EINVAL;
-	*at = end;
-	return errno == ERANGE || *value > max ? -ERANGE : 0;
-}
-
-/* Optional blanks and brackets; what follows the FID is the caller's. */
+/* Optional blanks and brackets; what follows the FID is the caller's. A number
+ * that is missing counts as 0, as in the real library. */
 int llapi_fid_parse(const char *text, struct lu_fid *fid, char **end)
 {
-	static const uint64_t max[3] = { UINT64_MAX, UINT32_MAX, UINT32_MAX };
+	static const uint64_t max[3] = { UINT64_MAX - 1, UINT32_MAX,
+					 UINT32_MAX };
 	uint64_t value[3] = { 0 };
+	char *at = (char *)text;
 	bool bracket;
 	int rc = 0, i;
 
 	if (text == NULL || fid == NULL)
 		return -EINVAL;
-	while (isspace((unsigned char)*text))
-		text++;
-	for (bracket = *text == '['; *text == '['; text++)
+	while (isspace((unsigned char)*at))
+		at++;
+	for (bracket = *at == '['; *at == '['; at++)
 		;
 	for (i = 0; i < 3; i++) {
-		int bad = parse_field(&text, max[i], &value[i]);
-
-		if (bad == -EINVAL || (i < 2 && *text++ != ':')) {
+		value[i] = strtoull(at, &at, 0);
+		if (i < 2 && *at++ != ':') {
 			rc = -EINVAL;
 			break;
 		}
-		if (bad != 0)
-			rc = bad;
+		if (value[i] > max[i])
+			rc = -ERANGE;
 	}
 	if (rc == 0) {
 		fid->seq = value[0];
 		fid->oid = (uint32_t)value[1];
 		fid->ver = (uint32_t)value[2];
 	}
-	if (bracket && *text == ']')
-		text++;
+	if (rc != -EINVAL && bracket && *at == ']')
+		at++;
 	if (end != NULL)
-		*end = (char *)text;
+		*end = at;
 	return rc;
 }
 

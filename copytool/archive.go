@@ -146,7 +146,6 @@ func (j *job) upload(ctx context.Context, s *source, path string, name blobstore
 // coordinator has taken the success, and not before.
 func (j *job) recordCopy(s *source, info blobstore.Info) error {
 	mine := identityOf(j.archive, info, s.version, s.layout)
-	mine.Superseded = superseded(s.before, mine)
 	if sameCopy(s.before, mine) && s.before.DataVersion == mine.DataVersion {
 		mine = s.before
 	} else {
@@ -184,9 +183,7 @@ func (j *job) deleteSuperseded(ctx context.Context, id *Identity) {
 	if len(left) == len(id.Superseded) {
 		return
 	}
-	now := *id
-	now.Superseded = left
-	if _, err := j.recordIdentity(j.ref, id, &now); err != nil {
+	if err := j.forgetSuperseded(j.ref, id, left); err != nil {
 		j.log.Debug("forget superseded blobs", "err", err)
 	}
 }

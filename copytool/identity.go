@@ -169,9 +169,10 @@ func sameCopy(a, b *Identity) bool {
 	return a.Account == b.Account && a.Container == b.Container && a.Blob == b.Blob
 }
 
-// recordIdentity makes mine the identity of the file. before is what it was
-// when the archive began. If somebody has put the copy aside in the meantime,
-// theirs is kept, since the blob at our name is another file's by now.
+// recordIdentity makes mine the identity of the file, and notes in it what it
+// supersedes. before is what it was when the archive began. If somebody has put
+// the copy aside since it was committed, theirs is kept: the blob at our name
+// is another file's by now.
 func (a *Agent) recordIdentity(r Ref, before, mine *Identity) (*Identity, error) {
 	a.identityMu.Lock()
 	defer a.identityMu.Unlock()
@@ -185,7 +186,21 @@ func (a *Agent) recordIdentity(r Ref, before, mine *Identity) (*Identity, error)
 	if err == nil && now != nil && !sameCopy(now, before) && now.DataVersion == mine.DataVersion {
 		return now, nil
 	}
+	mine.Superseded = superseded(now, mine)
 	return mine, writeIdentity(a.fs, r, mine, SetAny)
+}
+
+// forgetSuperseded leaves only some of the superseded blobs in an identity, if
+// it still is the file's.
+func (a *Agent) forgetSuperseded(r Ref, id *Identity, left []BlobRef) error {
+	a.identityMu.Lock()
+	defer a.identityMu.Unlock()
+	now, err := readIdentity(a.fs, r)
+	if err != nil || !sameCopy(now, id) {
+		return err
+	}
+	now.Superseded = left
+	return writeIdentity(a.fs, r, now, SetAny)
 }
 
 // moveIdentity points a file's identity at a copy of its blob, unless it has

@@ -1,0 +1,215 @@
+package copytool
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
+)
+
+func withPolicy(p ConflictPolicy) func(*Options) { return func(o *Options) { o.Conflict = p } }
+
+func TestForeignBlob(t *testing.T) {
+	for _, tt := range []struct {
+		policy ConflictPolicy
+		errno  syscall.Errno
+		want   string
+	}{
+		{IfOurs, syscall.EEXIST, "theirs"},
+		{Fail, syscall.EEXIST, "theirs"},
+		{Overwrite, 0, "ours"},
+	} {
+		t.Run(string(tt.policy), func(t *testing.T) {
+			r := newRig(t, withPolicy(tt.policy))
+			r.store.foreign("f", "theirs", map[string]string{"owner": "0"})
+			fid := r.write("f", "ours")
+			r.want(llapi.ActionArchive, fid, tt.errno)
+			r.wantBlob("f", tt.want)
+			if tt.errno != 0 {
+				r.wantCode(fid, BlobExists)
+			}
+		})
+	}
+}
+
+// TestBlobOfAnotherFileSystem has our FID, and is not ours.
+func TestBlobOfAnotherFileSystem(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "ours")
+	md, _ := blobstore.Attributes{FSName: "other", FID: fid.String()}.Metadata()
+	r.store.foreign("f", "theirs", md)
+	r.want(llapi.ActionArchive, fid, syscall.EEXIST)
+	r.wantBlob("f", "theirs")
+}
+
+// TestImportedFile has its copy where another tool put it, and says so.
+func TestImportedFile(t *testing.T) {
+	r := newRig(t)
+	r.store.foreign("f", "imported", map[string]string{"owner": "0"})
+	fid := r.write("f", "changed since")
+	r.setXattr(fid, "trusted.lhsm_uuid", "az://ctr/f")
+	r.archive(fid)
+	r.wantBlob("f", "changed since")
+}
+
+func TestReuseOfAPath(t *testing.T) {
+	r := newRig(t)
+	first := r.write("a", "first")
+	r.archive(first)
+	r.rename(first, "b")
+	second := r.write("a", "second")
+	r.archive(second)
+	r.wantBlob("a", "second")
+	r.wantBlob("b", "first")
+	if id := r.identity(first); id.Blob.Name != "b" {
+		t.Errorf("identity of the first file: %+v, want blob b", id)
+	}
+	r.release(first)
+	r.restore(first)
+	r.wantContent(first, "first")
+}
+
+// TestReuseOfAPathUnderFail touches nothing, and keeps the copy.
+func TestReuseOfAPathUnderFail(t *testing.T) {
+	r := newRig(t, withPolicy(Fail))
+	first := r.write("a", "first")
+	r.archive(first)
+	r.rename(first, "b")
+	r.want(llapi.ActionArchive, r.write("a", "second"), syscall.EEXIST)
+	r.wantBlob("a", "first")
+}
+
+// TestReuseOfAPathUnderOverwrite does not mean that copies may be lost.
+func TestReuseOfAPathUnderOverwrite(t *testing.T) {
+	r := newRig(t, withPolicy(Overwrite))
+	first := r.write("a", "first")
+	r.archive(first)
+	r.rename(first, "b")
+	r.archive(r.write("a", "second"))
+	r.release(first)
+	r.restore(first)
+	r.wantContent(first, "first")
+}
+
+// TestOrphanIsReplaced: its file is gone for ever, and nobody has asked for the removal.
+func TestOrphanIsReplaced(t *testing.T) {
+	r := newRig(t)
+	first := r.write("a", "first")
+	r.archive(first)
+	r.unlink(first)
+	r.archive(r.write("a", "second"))
+	if got := r.store.names(); !slices.Equal(got, []blobstore.Name{"a"}) {
+		t.Errorf("blobs: %q, want a only", got)
+	}
+	r.wantBlob("a", "second")
+}
+
+// TestRotation shifts a chain of names, as log rotation does.
+func TestRotation(t *testing.T) {
+	r := newRig(t)
+	oldest := r.write("log.1", "oldest")
+	older := r.write("log.0", "older")
+	r.archive(oldest)
+	r.archive(older)
+	r.rename(oldest, "log.2")
+	r.rename(older, "log.1")
+	r.archive(r.write("log.0", "new"))
+	for name, want := range map[blobstore.Name]string{"log.0": "new", "log.1": "older", "log.2": "oldest"} {
+		r.wantBlob(name, want)
+	}
+	for fid, want := range map[llapi.FID]string{oldest: "oldest", older: "older"} {
+		r.release(fid)
+		r.restore(fid)
+		r.wantContent(fid, want)
+	}
+}
+
+// TestSwap exchanges two names: neither copy can have its file's name first.
+func TestSwap(t *testing.T) {
+	r := newRig(t)
+	a, b := r.write("a", "A"), r.write("b", "B")
+	r.archive(a)
+	r.archive(b)
+	r.rename(a, "b")
+	r.rename(b, "a")
+	r.change(a, "A2")
+	r.archive(a)
+	r.wantBlob("b", "A2")
+	r.release(b)
+	r.restore(b)
+	r.wantContent(b, "B")
+	r.change(b, "B2")
+	r.archive(b)
+	r.wantBlob("a", "B2")
+	r.stop()
+	for _, n := range r.store.names() {
+		if strings.HasPrefix(string(n), displaced) {
+			t.Errorf("the displaced copy %q stayed after its file was archived again", n)
+		}
+	}
+}
+
+// TestPathIsTakenDuringAnArchive: between the commit of a file's blob and its
+// identity another mover archives a new file at the same path. The first
+// file's copy is moved aside, and its archive must not write over that.
+func TestPathIsTakenDuringAnArchive(t *testing.T) {
+	for name, again := range map[string]bool{"first archive": false, "second archive": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			first := r.write("a", "first")
+			if again {
+				r.archive(first)
+				r.change(first, "other")
+			}
+			want := r.content(first)
+			r.store.afterPut = func(blobstore.Name) {
+				r.store.afterPut = nil
+				r.rename(first, "b")
+				r.takePath(t, r.write("a", "second"))
+			}
+			r.archive(first)
+			if id := r.identity(first); id.Blob.Name != "b" {
+				t.Errorf("identity: %+v, want blob b", id)
+			}
+			r.wantBlob("a", "second")
+			r.release(first)
+			r.restore(first)
+			r.wantContent(first, want)
+		})
+	}
+}
+
+// takePath is what another mover does: it has no lock in common with the agent.
+func (r *rig) takePath(t *testing.T, fid llapi.FID) {
+	t.Helper()
+	other, err := New(r.agent.o, r.fakeLustre, r.newSession)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := (&fakeAction{s: &fakeSession{fakeLustre: r.fakeLustre}, file: r.files[fid]}).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	j := &job{Agent: other, t: &task{key: key{0, fid}}, archive: other.archives[0], ref: Ref{FID: fid}, log: other.log, file: f}
+	src, err := j.look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.publish(context.Background(), src, "a", "a"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMarkerInTheWay: a file has the name that a directory had.
+func TestMarkerInTheWay(t *testing.T) {
+	r := newRig(t)
+	r.archive(r.write("x/f", "in a directory"))
+	r.wantBlob("x", "")
+	r.archive(r.write("x", "a file now"))
+	r.wantBlob("x", "a file now")
+}

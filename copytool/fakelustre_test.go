@@ -1,0 +1,452 @@
+package copytool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+
+	"lhsm-azblob/llapi"
+)
+
+// fakeLustre is a file system with its coordinator, in memory but for the data
+// of files, which handlers want to have descriptors of. It keeps what Lustre
+// promises: data versions, one end per action, the look at the version at the
+// end of an archive, released files, volatile files.
+type fakeLustre struct {
+	t      *testing.T
+	dir    string
+	fsname string
+	lists  chan llapi.ActionList
+	fails  chan error // what Recv returns instead of a list
+
+	mu       sync.Mutex // guards all below
+	files    map[llapi.FID]*fakeFile
+	dirs     map[string]Attr
+	next     uint32
+	version  uint64
+	cookie   uint64
+	ended    map[key]chan syscall.Errno // of every action sent
+	progress map[key][]llapi.Extent
+	answer   map[key]error // to progress
+	endError map[key]error
+	sessions []*fakeSession
+	register func() error // may refuse a registration
+	onSet    func(fid llapi.FID, name string)
+}
+
+type fakeFile struct {
+	fid      llapi.FID
+	data     string // path of its data
+	names    []string
+	version  uint64
+	xattrs   map[string][]byte
+	archived bool
+	layout   []byte // set by SetLayout; of volatile files
+}
+
+func newFakeLustre(t *testing.T) *fakeLustre {
+	return &fakeLustre{
+		t: t, dir: t.TempDir(), fsname: "lustre", lists: make(chan llapi.ActionList, 100), fails: make(chan error),
+		files: map[llapi.FID]*fakeFile{}, dirs: map[string]Attr{}, version: 1000, cookie: 100,
+		ended: map[key]chan syscall.Errno{}, progress: map[key][]llapi.Extent{}, answer: map[key]error{}, endError: map[key]error{},
+	}
+}
+
+// Files.
+
+func (l *fakeLustre) write(path, content string) llapi.FID {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.newFile()
+	f.names = []string{path}
+	for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {
+		if _, ok := l.dirs[dir]; !ok {
+			l.dirs[dir] = Attr{Mode: 0o40755, UID: 10, GID: 20}
+		}
+	}
+	l.put(f, content)
+	return f.fid
+}
+
+func (l *fakeLustre) newFile() *fakeFile {
+	l.next++
+	fid := llapi.FID{Seq: 0x200000401, OID: l.next}
+	f := &fakeFile{fid: fid, data: filepath.Join(l.dir, fid.Bare()), xattrs: map[string][]byte{}}
+	l.files[fid] = f
+	return f
+}
+
+func (l *fakeLustre) put(f *fakeFile, content string) {
+	l.version++
+	f.version = l.version
+	if err := os.WriteFile(f.data, []byte(content), 0o644); err != nil {
+		l.t.Error(err)
+	}
+}
+
+func (l *fakeLustre) change(fid llapi.FID, content string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.put(l.files[fid], content)
+}
+
+func (l *fakeLustre) rename(fid llapi.FID, names ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files[fid].names = names
+}
+
+func (l *fakeLustre) unlink(fid llapi.FID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := os.Remove(l.files[fid].data); err != nil {
+		l.t.Error(err)
+	}
+	delete(l.files, fid)
+}
+
+// release keeps the size and drops the data.
+func (l *fakeLustre) release(fid llapi.FID) {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.files[fid]
+	if !f.archived {
+		l.t.Fatalf("release of %s, which is not archived", fid)
+	}
+	info, err := os.Stat(f.data)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.put(f, string(make([]byte, info.Size())))
+}
+
+func (l *fakeLustre) content(fid llapi.FID) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, err := os.ReadFile(l.files[fid].data)
+	if err != nil {
+		l.t.Error(err)
+	}
+	return string(b)
+}
+
+func (l *fakeLustre) xattr(fid llapi.FID, name string) ([]byte, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, ok := l.files[fid].xattrs[name]
+	return v, ok
+}
+
+func (l *fakeLustre) setXattr(fid llapi.FID, name, value string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files[fid].xattrs[name] = []byte(value)
+}
+
+func (l *fakeLustre) identity(fid llapi.FID) *Identity {
+	l.t.Helper()
+	id, err := readIdentity(l, Ref{FID: fid})
+	if err != nil || id == nil {
+		l.t.Fatalf("identity of %s: %v, %v", fid, id, err)
+	}
+	return id
+}
+
+// FileSystem.
+
+func (l *fakeLustre) file(fid llapi.FID) (*fakeFile, error) {
+	if f := l.files[fid]; f != nil {
+		return f, nil
+	}
+	return nil, fmt.Errorf("%s: %w", fid, fs.ErrNotExist)
+}
+
+func (l *fakeLustre) Paths(fid llapi.FID) ([]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.file(fid)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(f.names), nil
+}
+
+func (l *fakeLustre) Stat(fid llapi.FID) (Attr, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.file(fid)
+	if err != nil {
+		return Attr{}, err
+	}
+	return lstat(f.data)
+}
+
+func (l *fakeLustre) StatPath(path string) (Attr, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	attr, ok := l.dirs[path]
+	if !ok {
+		return Attr{}, fs.ErrNotExist
+	}
+	return attr, nil
+}
+
+func (l *fakeLustre) List(r Ref) ([]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.file(r.FID)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Collect(maps.Keys(f.xattrs)), nil
+}
+
+func (l *fakeLustre) Get(r Ref, name string) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.file(r.FID)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := f.xattrs[name]
+	if !ok {
+		return nil, syscall.ENODATA
+	}
+	return bytes.Clone(v), nil
+}
+
+func (l *fakeLustre) Set(r Ref, name string, value []byte, mode SetMode) error {
+	if l.onSet != nil {
+		l.onSet(r.FID, name)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.file(r.FID)
+	if err != nil {
+		return err
+	}
+	if _, ok := f.xattrs[name]; ok && mode == SetCreate {
+		return syscall.EEXIST
+	}
+	if value == nil {
+		delete(f.xattrs, name)
+		return nil
+	}
+	f.xattrs[name] = bytes.Clone(value)
+	return nil
+}
+
+func (l *fakeLustre) byData(f *os.File) *fakeFile {
+	for _, file := range l.files {
+		if file.data == f.Name() {
+			return file
+		}
+	}
+	return nil
+}
+
+func (l *fakeLustre) DataVersion(f *os.File) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if file := l.byData(f); file != nil {
+		return file.version, nil
+	}
+	return 0, nil // unlinked
+}
+
+func (l *fakeLustre) SetLayout(f *os.File, lov []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.byData(f).layout = lov
+	return nil
+}
+
+func (l *fakeLustre) MDTIndex(llapi.FID) (int, error) { return 0, nil }
+
+// The coordinator.
+
+func (l *fakeLustre) newSession([]uint32) (Session, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.register != nil {
+		if err := l.register(); err != nil {
+			return nil, err
+		}
+	}
+	s := &fakeSession{fakeLustre: l, gone: make(chan struct{})}
+	l.sessions = append(l.sessions, s)
+	return s, nil
+}
+
+// item makes an action that nobody has been sent yet.
+func (l *fakeLustre) item(action llapi.Action, fid llapi.FID) llapi.ActionItem {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cookie++
+	it := llapi.ActionItem{Action: action, FID: fid, DFID: fid, Extent: llapi.WholeFile, Cookie: l.cookie}
+	l.ended[key{it.Cookie, fid}] = make(chan syscall.Errno, 1)
+	return it
+}
+
+func (l *fakeLustre) send(items ...llapi.ActionItem) { l.sendFlags(0, items...) }
+
+func (l *fakeLustre) sendFlags(flags llapi.RequestFlags, items ...llapi.ActionItem) {
+	l.lists <- llapi.ActionList{FSName: l.fsname, ArchiveID: 1, Flags: flags, Items: items}
+}
+
+// wait returns what the action ended with.
+func (l *fakeLustre) wait(it llapi.ActionItem) syscall.Errno {
+	l.mu.Lock()
+	ch := l.ended[key{it.Cookie, it.FID}]
+	l.mu.Unlock()
+	return <-ch
+}
+
+// do sends one action and waits for its end.
+func (l *fakeLustre) do(action llapi.Action, fid llapi.FID) syscall.Errno {
+	it := l.item(action, fid)
+	l.send(it)
+	return l.wait(it)
+}
+
+// end is the only way out of the coordinator; a second one is a bug.
+func (l *fakeLustre) end(it llapi.ActionItem, errno syscall.Errno) {
+	select {
+	case l.ended[key{it.Cookie, it.FID}] <- errno:
+	default:
+		l.t.Errorf("%s of %s with cookie %d ended twice, or was never sent", it.Action, it.FID, it.Cookie)
+	}
+}
+
+type fakeSession struct {
+	*fakeLustre
+	once   sync.Once
+	gone   chan struct{}
+	closed bool // guarded by mu
+	open   sync.WaitGroup
+}
+
+func (s *fakeSession) Recv(ctx context.Context) (llapi.ActionList, error) {
+	select {
+	case <-s.gone:
+		return llapi.ActionList{}, llapi.ErrClosed
+	default:
+	}
+	select {
+	case <-ctx.Done():
+		return llapi.ActionList{}, ctx.Err()
+	case <-s.gone:
+		return llapi.ActionList{}, llapi.ErrClosed
+	case err := <-s.fails:
+		return llapi.ActionList{}, err
+	case list := <-s.lists:
+		return list, nil
+	}
+}
+
+func (s *fakeSession) Unregister() error {
+	s.once.Do(func() { close(s.gone) })
+	return nil
+}
+
+func (s *fakeSession) Close() error {
+	_ = s.Unregister()
+	s.open.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+func (s *fakeSession) Begin(it llapi.ActionItem, _, _ int) (Action, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, llapi.ErrClosed
+	}
+	a := &fakeAction{s: s, item: it}
+	f := s.files[it.FID]
+	switch {
+	case it.Action == llapi.ActionRemove:
+	case f == nil:
+		return nil, &llapi.Error{Func: "begin", Errno: syscall.ENOENT}
+	case errors.Is(s.answer[key{it.Cookie, it.FID}], syscall.ECANCELED):
+		return nil, &llapi.Error{Func: "begin", Errno: syscall.ECANCELED}
+	case it.Action == llapi.ActionArchive:
+		a.file, a.version = f, f.version
+	case it.Action == llapi.ActionRestore:
+		a.file = s.newFile()
+		s.put(a.file, "")
+	}
+	s.open.Add(1)
+	return a, nil
+}
+
+func (s *fakeSession) Fail(it llapi.ActionItem, errno syscall.Errno) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errno == 0 || s.closed {
+		s.t.Errorf("Fail with errno %d on a session closed=%t", errno, s.closed)
+	}
+	s.fakeLustre.end(it, errno)
+	return nil
+}
+
+func (s *fakeSession) ReportProgress(it llapi.ActionItem, e llapi.Extent) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := key{it.Cookie, it.FID}
+	s.progress[k] = append(s.progress[k], e)
+	return s.answer[k]
+}
+
+type fakeAction struct {
+	s       *fakeSession
+	item    llapi.ActionItem
+	file    *fakeFile
+	version uint64
+}
+
+func (a *fakeAction) File() (*os.File, error) {
+	if a.item.Action == llapi.ActionRestore {
+		return os.OpenFile(a.file.data, os.O_RDWR, 0)
+	}
+	return os.Open(a.file.data)
+}
+
+func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) error {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	defer a.s.open.Done()
+	if err := a.s.endError[key{a.item.Cookie, a.item.FID}]; err != nil {
+		a.s.end(a.item, errno)
+		return err
+	}
+	f := a.s.files[a.item.FID]
+	if errno == 0 && a.item.Action == llapi.ActionArchive && f != nil {
+		if f.version != a.version {
+			a.s.end(a.item, syscall.EBUSY)
+			return &llapi.Error{Func: "end", Errno: syscall.EBUSY}
+		}
+		f.archived = true
+	}
+	if a.item.Action == llapi.ActionRestore {
+		delete(a.s.files, a.file.fid)
+		if errno == 0 && f != nil {
+			f.data, f.version, f.layout = a.file.data, a.file.version, a.file.layout
+		}
+	}
+	a.s.end(a.item, errno)
+	return nil
+}

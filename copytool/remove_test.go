@@ -1,0 +1,144 @@
+package copytool
+
+import (
+	"syscall"
+	"testing"
+
+	"lhsm-azblob/llapi"
+)
+
+func (r *rig) removeWith(fid llapi.FID, data string) syscall.Errno {
+	it := r.item(llapi.ActionRemove, fid)
+	it.Data = []byte(data)
+	r.send(it)
+	return r.wait(it)
+}
+
+func TestRemove(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("a", "content")
+	r.archive(fid)
+	r.rename(fid, "b")
+	r.want(llapi.ActionRemove, fid, 0)
+	r.wantNoBlob("a")
+	if _, ok := r.xattr(fid, IdentityXattr); ok {
+		t.Error("the identity stayed without a copy")
+	}
+	r.want(llapi.ActionRemove, fid, 0) // gone already
+}
+
+func TestRemoveOfVanishedFile(t *testing.T) {
+	for _, tt := range []struct {
+		name, data string
+		restarted  bool // the process does not remember the file
+		errno      syscall.Errno
+		gone       bool
+	}{
+		{"remembered", "", false, 0, true},
+		{"nothing known", "", true, syscall.ENOENT, false},
+		{"named", `{"file_id": "dir/f"}`, true, 0, true},
+		{"named with a NUL", "{\"file_id\": \"/dir/f\"}\x00", true, 0, true},
+		{"another name", `{"file_id": "g"}`, true, 0, false},
+		{"a policy engine's data", "arch_id=3\x00", true, syscall.ENOENT, false},
+		{"a directory", `{"file_id": "dir"}`, true, syscall.ENOENT, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			fid := r.write("dir/f", "content")
+			r.archive(fid)
+			r.unlink(fid)
+			if tt.restarted {
+				r.agent.recent.drop(fid)
+			}
+			if errno := r.removeWith(fid, tt.data); errno != tt.errno {
+				t.Errorf("ended with %v, want %v", errno, tt.errno)
+			}
+			if _, there := r.store.content("dir/f"); there == tt.gone {
+				t.Errorf("the blob is there: %t, want %t", there, !tt.gone)
+			}
+			r.wantBlob("dir", "")
+		})
+	}
+}
+
+// TestRemoveSparesOtherFiles: whatever path is named, a blob that says it is
+// another file's copy stays.
+func TestRemoveSparesOtherFiles(t *testing.T) {
+	r := newRig(t)
+	first := r.write("f", "first")
+	r.archive(first)
+	r.unlink(first)
+	second := r.write("f", "second")
+	r.archive(second)
+	if errno := r.removeWith(first, `{"file_id": "f"}`); errno != 0 {
+		t.Errorf("named: ended with %v, want success: its own copy is gone", errno)
+	}
+	if errno := r.removeWith(first, ""); errno != 0 {
+		t.Errorf("remembered: ended with %v, want success", errno)
+	}
+	r.wantBlob("f", "second")
+}
+
+func TestRemoveOfABlobThatChanged(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "content")
+	r.archive(fid)
+	r.store.touch("f") // still says that it is ours
+	r.want(llapi.ActionRemove, fid, 0)
+	r.wantNoBlob("f")
+
+	r.archive(fid)
+	r.store.foreign("f", "somebody else's", nil)
+	r.want(llapi.ActionRemove, fid, syscall.EIO)
+	r.wantBlob("f", "somebody else's")
+}
+
+// TestRemoveAfterAFailedArchive: the blob at the path is why there is no copy.
+func TestRemoveAfterAFailedArchive(t *testing.T) {
+	r := newRig(t)
+	r.store.foreign("f", "somebody else's", nil)
+	fid := r.write("f", "ours")
+	r.want(llapi.ActionArchive, fid, syscall.EEXIST)
+	r.want(llapi.ActionRemove, fid, 0)
+	r.wantBlob("f", "somebody else's")
+}
+
+// TestRemoveOfAnImportedFile deletes what the file itself names.
+func TestRemoveOfAnImportedFile(t *testing.T) {
+	r := newRig(t)
+	r.store.foreign("imported", "content", nil)
+	fid := r.write("f", "content")
+	r.setXattr(fid, "trusted.lhsm_uuid", "az://ctr/imported")
+	r.want(llapi.ActionRemove, fid, 0)
+	r.wantNoBlob("imported")
+}
+
+func FuzzFileID(f *testing.F) {
+	f.Add([]byte(`{"file_id": "a/b"}`))
+	f.Add([]byte("\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := fileID(data)
+		if path == "" {
+			return
+		}
+		if path[0] == '/' || path[len(path)-1] == '/' {
+			t.Errorf("fileID(%q) = %q, which is no relative path", data, path)
+		}
+	})
+}
+
+func FuzzParseForeign(f *testing.F) {
+	f.Add("az://ctr/name")
+	f.Add("https://h/ctr/name?sig=x")
+	f.Add("name")
+	f.Fuzz(func(t *testing.T, value string) {
+		name, ok := parseForeign(value, "ctr")
+		if !ok {
+			return
+		}
+		again, ok := parseForeign("az://ctr/"+string(name), "ctr")
+		if !ok || again != name {
+			t.Errorf("parseForeign(%q) = %q, which is read back as %q, %t", value, name, again, ok)
+		}
+	})
+}

@@ -1,0 +1,179 @@
+package copytool
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"syscall"
+	"testing"
+
+	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
+)
+
+// released archives a file and drops its data.
+func (r *rig) released(path, content string) llapi.FID {
+	r.t.Helper()
+	fid := r.write(path, content)
+	r.archive(fid)
+	r.release(fid)
+	r.store.log()
+	return fid
+}
+
+func TestRestoreIsOneRequest(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("dir/f", "content")
+	r.rename(fid, "elsewhere")
+	r.restore(fid)
+	r.wantContent(fid, "content")
+	if got := r.store.log(); !slices.Equal(got, []string{"get dir/f"}) {
+		t.Errorf("requests: %q, want one get", got)
+	}
+}
+
+func TestRestoreOfAnEmptyFile(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "")
+	r.restore(fid)
+	r.wantContent(fid, "")
+}
+
+func TestRestoreGivesTheLayoutBack(t *testing.T) {
+	r := newRig(t)
+	lov := make([]byte, 80) // header and two objects
+	binary.LittleEndian.PutUint32(lov, lovMagicV1)
+	lov[28] = 2 // stripes
+	fid := r.write("f", "content")
+	r.setXattr(fid, layoutXattr, string(lov))
+	r.archive(fid)
+	r.release(fid)
+	r.restore(fid)
+	if got := r.files[fid].layout; !slices.Equal(got, lov[:lovSizeV1]) {
+		t.Errorf("layout set: %x, want the header %x", got, lov[:lovSizeV1])
+	}
+}
+
+func TestRestoreOfABlobThatChanged(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "content")
+	r.store.foreign("f", "CONTENT", nil)
+	r.want(llapi.ActionRestore, fid, syscall.EIO)
+	r.wantCode(fid, BlobChanged)
+	r.wantContent(fid, "\x00\x00\x00\x00\x00\x00\x00")
+}
+
+// TestRestoreOfABlobWithNewMetadata: another ETag, the same bytes, which the
+// CRC in the file's identity proves.
+func TestRestoreOfABlobWithNewMetadata(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "content")
+	r.store.touch("f")
+	r.restore(fid)
+	r.wantContent(fid, "content")
+}
+
+func TestRestoreOfAMissingBlob(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "content")
+	r.store.drop("f")
+	r.want(llapi.ActionRestore, fid, syscall.ENOENT)
+	r.wantCode(fid, BlobMissing)
+}
+
+func TestRestoreNeverGoesByPathWithAnIdentity(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "content")
+	r.store.drop("f")
+	r.rename(fid, "g")
+	r.store.foreign("g", "CONTENT", nil)
+	r.want(llapi.ActionRestore, fid, syscall.ENOENT)
+}
+
+// TestRestoreFollowsACopyThatMoves: between the look at the identity and the
+// download the path is taken by another file.
+func TestRestoreFollowsACopyThatMoves(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("a", "first")
+	r.rename(fid, "b")
+	second := r.write("a", "second")
+	moved := false
+	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+		if op == "get" && !moved {
+			moved = true
+			r.takePath(t, second)
+		}
+		return nil
+	}
+	r.restore(fid)
+	r.wantContent(fid, "first")
+}
+
+func TestRestoreOfAWrongLength(t *testing.T) {
+	r := newRig(t)
+	r.store.foreign("f", "longer than the file", nil)
+	fid := r.write("f", "content")
+	r.want(llapi.ActionRestore, fid, syscall.EIO)
+	r.wantCode(fid, SizeMismatch)
+}
+
+// TestRestoreWithoutIdentity goes by what other tools wrote, then by the path.
+func TestRestoreWithoutIdentity(t *testing.T) {
+	for name, xattrs := range map[string]map[string]string{
+		"path":      nil,
+		"az":        {"trusted.lhsm_uuid": "az://ctr/elsewhere/blob"},
+		"URL":       {"trusted.lhsm_url": "https://acct.blob.core.windows.net/ctr/elsewhere/blob?sig=secret"},
+		"name":      {"trusted.lhsm_uuid": "elsewhere/blob\x00"},
+		"not ours":  {"trusted.lhsm_url": "https://acct.blob.core.windows.net/other/elsewhere/blob"},
+		"URL first": {"trusted.lhsm_url": "az://ctr/elsewhere/blob", "trusted.lhsm_uuid": "az://ctr/nowhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			want := "elsewhere"
+			if name == "path" || name == "not ours" {
+				want = "by a path"
+			}
+			r.store.foreign("elsewhere/blob", "elsewhere", nil)
+			r.store.foreign("f", "by a path", nil)
+			fid := r.write("f", "xxxxxxxxx")
+			for k, v := range xattrs {
+				r.setXattr(fid, k, v)
+			}
+			r.restore(fid)
+			r.wantContent(fid, want)
+		})
+	}
+}
+
+// TestRestoreByPathLeavesOtherFilesAlone: the blob there says whose it is.
+func TestRestoreByPathLeavesOtherFilesAlone(t *testing.T) {
+	r := newRig(t)
+	owner := r.write("a", "owner's")
+	r.archive(owner)
+	r.rename(owner, "b")
+	fid := r.write("a", "fid's  ")
+	r.want(llapi.ActionRestore, fid, syscall.EIO)
+	r.wantCode(fid, BlobChanged)
+}
+
+func TestRestoreFromTheArchiveTier(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "content")
+	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+		return fail(op, n, blobstore.ErrArchivedTier)
+	}
+	r.want(llapi.ActionRestore, fid, syscall.ENOMEDIUM)
+	r.wantCode(fid, BlobArchived)
+}
+
+func TestRestoreOfAnotherContainersCopy(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "content")
+	id := r.identity(fid)
+	id.Container = "gone"
+	if err := writeIdentity(r.fakeLustre, Ref{FID: fid}, id, SetAny); err != nil {
+		t.Fatal(err)
+	}
+	r.want(llapi.ActionRestore, fid, syscall.ENXIO)
+	r.wantCode(fid, NoArchiveConfigured)
+}

@@ -1,0 +1,309 @@
+package copytool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lhsm-azblob/llapi"
+)
+
+// stage is a scheduler whose tasks run until the test says so.
+type stage struct {
+	*scheduler
+	sizes map[llapi.FID]int64
+
+	mu      sync.Mutex // guards all below
+	running map[key]chan struct{}
+	order   []key // in which tasks began to run
+	ended   map[key]error
+}
+
+func newStage(l Limits) *stage {
+	st := &stage{sizes: map[llapi.FID]int64{}, running: map[key]chan struct{}{}, ended: map[key]error{}}
+	st.scheduler = newScheduler(context.Background(), l, st.work, func(t *task) int64 { return st.sizes[t.fid] })
+	return st
+}
+
+func (st *stage) work(ctx context.Context, t *task) {
+	release := make(chan struct{})
+	err := t.cause
+	if err == nil {
+		st.mu.Lock()
+		st.running[t.key] = release
+		st.order = append(st.order, t.key)
+		st.mu.Unlock()
+		select {
+		case <-release:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	delete(st.running, t.key)
+	st.ended[t.key] = err
+}
+
+// finish lets a task that runs end.
+func (st *stage) finish(k key) {
+	st.mu.Lock()
+	close(st.running[k])
+	st.mu.Unlock()
+	synctest.Wait()
+}
+
+func (st *stage) finishAll() {
+	for {
+		synctest.Wait()
+		st.mu.Lock()
+		for k, release := range st.running {
+			close(release)
+			delete(st.running, k)
+		}
+		left := len(st.tasks)
+		st.mu.Unlock()
+		if left == 0 {
+			return
+		}
+	}
+}
+
+func (st *stage) isRunning(k key) bool {
+	synctest.Wait()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.running[k] != nil
+}
+
+func testTask(action llapi.Action, oid uint32, cookie uint64) *task {
+	item := llapi.ActionItem{Action: action, FID: llapi.FID{Seq: 1, OID: oid}, Cookie: cookie}
+	return newTask(item, &llapi.ActionList{ArchiveID: 1}, time.Now())
+}
+
+func archiveTasks(n int) []*task {
+	var tasks []*task
+	for i := range n {
+		tasks = append(tasks, testTask(llapi.ActionArchive, uint32(i+1), uint64(i+1)))
+	}
+	return tasks
+}
+
+// onStage runs a test in a bubble, where synctest.Wait waits for every worker
+// to block.
+func onStage(t *testing.T, l Limits, test func(t *testing.T, st *stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(l)
+		test(t, st)
+		st.finishAll()
+		st.workers.Wait()
+		if len(st.files) != 0 {
+			t.Errorf("files that nobody released: %v", st.files)
+		}
+		for _, s := range st.state() {
+			if s.running != 0 || s.waiting != 0 {
+				t.Errorf("lane %s at the end: %d running, %d waiting", s.name, s.running, s.waiting)
+			}
+		}
+	})
+}
+
+func TestLanesHaveLimitsOfTheirOwn(t *testing.T) {
+	onStage(t, Limits{Archives: 2, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
+		tasks := archiveTasks(5)
+		restore, remove := testTask(llapi.ActionRestore, 100, 100), testTask(llapi.ActionRemove, 101, 101)
+		st.submit(append(tasks, restore, remove), nil)
+		synctest.Wait()
+		want := []laneState{{"RESTORE", 0, 1}, {"ARCHIVE", 3, 2}, {"REMOVE", 0, 1}}
+		if got := st.state(); !slices.Equal(got, want) {
+			t.Errorf("lanes: %v, want %v", got, want)
+		}
+	})
+}
+
+func TestBlockedRestoresGoFirst(t *testing.T) {
+	onStage(t, Limits{Archives: 1, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
+		a, b, c := testTask(llapi.ActionRestore, 1, 1), testTask(llapi.ActionRestore, 2, 2), testTask(llapi.ActionRestore, 3, 3)
+		c.urgent = true
+		st.submit([]*task{a, b}, nil)
+		synctest.Wait()
+		st.submit([]*task{c}, nil)
+		st.finish(a.key)
+		if !st.isRunning(c.key) || st.isRunning(b.key) {
+			t.Error("a restore that somebody waits for did not go first")
+		}
+	})
+}
+
+func TestOneActionPerFile(t *testing.T) {
+	onStage(t, Limits{Archives: 4, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		first, second, third := testTask(llapi.ActionArchive, 1, 1), testTask(llapi.ActionArchive, 1, 2), testTask(llapi.ActionRemove, 1, 3)
+		other := testTask(llapi.ActionArchive, 2, 4)
+		st.submit([]*task{first, second, third, other}, nil)
+		if !st.isRunning(first.key) || st.isRunning(second.key) || st.isRunning(third.key) || !st.isRunning(other.key) {
+			t.Error("want the first on the file and the other file's running, and nothing else")
+		}
+		st.finish(first.key)
+		if !st.isRunning(second.key) || st.isRunning(third.key) {
+			t.Error("want the second on the file running now")
+		}
+		st.submit(nil, []key{third.key}) // cancelled while it waits for the file
+		synctest.Wait()
+		if err := st.ended[third.key]; !errors.Is(err, errCanceled) {
+			t.Errorf("the third ended with %v, want errCanceled", err)
+		}
+	})
+}
+
+func TestSmallFilesAreNotBehindLargeOnes(t *testing.T) {
+	onStage(t, Limits{Archives: 4, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		large, small := archiveTasks(10), testTask(llapi.ActionArchive, 100, 100)
+		for _, l := range large {
+			st.sizes[l.fid] = largeFile
+		}
+		st.submit(append(large, small), nil)
+		if !st.isRunning(small.key) {
+			t.Error("a small file waits behind large ones")
+		}
+		if n := len(st.running); n != 4 {
+			t.Errorf("%d tasks run, want 3 large and the small one", n)
+		}
+		st.finish(small.key)
+		if n := len(st.running); n != 3 {
+			t.Errorf("%d large files run, want 3 of 4 slots", n)
+		}
+		st.finishAll()
+		if len(st.ended) != 11 {
+			t.Errorf("%d tasks ended, want 11", len(st.ended))
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	onStage(t, Limits{Archives: 1, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
+		running, waiting, together, late := testTask(llapi.ActionArchive, 1, 1), testTask(llapi.ActionArchive, 2, 2),
+			testTask(llapi.ActionArchive, 3, 3), testTask(llapi.ActionArchive, 4, 4)
+		st.submit([]*task{running, waiting}, nil)
+		synctest.Wait()
+		st.submit([]*task{together}, []key{together.key, running.key, waiting.key, late.key, {cookie: 77}})
+		synctest.Wait()
+		st.submit([]*task{late}, nil) // its cancel was faster
+		synctest.Wait()
+		for _, k := range []key{running.key, waiting.key, together.key, late.key} {
+			if err := st.ended[k]; !errors.Is(err, errCanceled) {
+				t.Errorf("task %d ended with %v, want errCanceled", k.cookie, err)
+			}
+		}
+		if len(st.order) != 1 {
+			t.Errorf("%d tasks began to run, want only the first", len(st.order))
+		}
+	})
+}
+
+// TestEarlyCancelIsForgotten: cookies may come again after a long time.
+func TestEarlyCancelIsForgotten(t *testing.T) {
+	onStage(t, Limits{Archives: 1, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
+		a := testTask(llapi.ActionArchive, 1, 1)
+		st.submit(nil, []key{a.key})
+		time.Sleep(2 * earlyCancelAge)
+		st.submit([]*task{a}, nil)
+		if !st.isRunning(a.key) {
+			t.Error("a cancel of long ago hit a new action")
+		}
+	})
+}
+
+func TestSameCookieAgain(t *testing.T) {
+	onStage(t, Limits{Archives: 4, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		first, again := testTask(llapi.ActionRestore, 1, 1), testTask(llapi.ActionRestore, 1, 1)
+		st.submit([]*task{first}, nil)
+		synctest.Wait()
+		st.submit([]*task{again}, nil)
+		synctest.Wait()
+		if len(st.order) != 1 || len(st.tasks) != 1 {
+			t.Errorf("an action sent twice ran %d times, %d tasks", len(st.order), len(st.tasks))
+		}
+		// The metadata server restarts: it forgets the action, then sends it again.
+		third := testTask(llapi.ActionRestore, 1, 1)
+		st.cancelTask(first, errForgotten)
+		st.submit([]*task{third}, nil)
+		if !st.isRunning(first.key) || len(st.order) != 2 {
+			t.Errorf("the action did not run again: began %d times", len(st.order))
+		}
+	})
+}
+
+func TestAbort(t *testing.T) {
+	onStage(t, Limits{Archives: 2, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
+		tasks := archiveTasks(50)
+		tasks = append(tasks, testTask(llapi.ActionArchive, 1, 99)) // waits for the file of the first
+		st.submit(tasks, nil)
+		synctest.Wait()
+		idle := st.idle()
+		st.abort(errShuttingDown)
+		<-idle
+		for _, x := range tasks {
+			if err := st.ended[x.key]; !errors.Is(err, errShuttingDown) {
+				t.Errorf("task %d ended with %v, want errShuttingDown", x.cookie, err)
+			}
+		}
+		late := testTask(llapi.ActionArchive, 200, 200)
+		st.submit([]*task{late}, nil)
+		synctest.Wait()
+		if err := st.ended[late.key]; !errors.Is(err, errShuttingDown) {
+			t.Errorf("a late task ended with %v, want errShuttingDown", err)
+		}
+	})
+}
+
+func TestIdleOfNothing(t *testing.T) {
+	st := newStage(Limits{1, 1, 1})
+	<-st.idle()
+}
+
+// TestManyTasks queues, cancels and runs a hundred thousand: what is quadratic
+// in the queue would show.
+func TestManyTasks(t *testing.T) {
+	const n = 100_000
+	var mu sync.Mutex
+	ran := 0
+	s := newScheduler(context.Background(), Limits{8, 8, 8}, func(_ context.Context, x *task) {
+		mu.Lock()
+		defer mu.Unlock()
+		if x.cause == nil {
+			ran++
+		}
+	}, func(*task) int64 { return 0 })
+	s.mu.Lock() // nothing starts while they are queued
+	for _, x := range archiveTasks(n) {
+		s.tasks[x.key] = x
+		s.enqueue(x)
+	}
+	for i := range n / 2 {
+		s.endLocked(s.tasks[key{uint64(2*i + 1), llapi.FID{Seq: 1, OID: uint32(2*i + 1)}}], errCanceled)
+	}
+	s.dispatch()
+	s.mu.Unlock()
+	<-s.idle()
+	if ran != n/2 {
+		t.Errorf("%d tasks ran, want %d", ran, n/2)
+	}
+}
+
+func BenchmarkQueue(b *testing.B) {
+	for _, n := range []int{1000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				s := newScheduler(context.Background(), Limits{8, 8, 8}, func(context.Context, *task) {}, func(*task) int64 { return 0 })
+				s.submit(archiveTasks(n), nil)
+				<-s.idle()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
+		})
+	}
+}

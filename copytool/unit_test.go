@@ -1,0 +1,206 @@
+package copytool
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
+)
+
+// TestVerdicts: what the changelog can hold, and ECANCELED for cancels only,
+// since the coordinator books it as a success.
+func TestVerdicts(t *testing.T) {
+	for code, v := range verdicts {
+		got := VerdictFor(failf(code, "x"))
+		if got.Code != code || got.Errno == 0 || got.Errno > 126 {
+			t.Errorf("%s: verdict %+v", code, got)
+		}
+		if (v.Errno == syscall.ECANCELED) != (code == Canceled) {
+			t.Errorf("%s: errno %v", code, v.Errno)
+		}
+	}
+}
+
+func TestVerdictFor(t *testing.T) {
+	blob := func(kind error) error {
+		return fmt.Errorf("upload: %w", &blobstore.Error{Kind: kind, Err: errors.New("x")})
+	}
+	for _, tt := range []struct {
+		err   error
+		code  Code
+		errno syscall.Errno
+	}{
+		{nil, OK, 0},
+		{errors.New("what"), Internal, syscall.EIO},
+		{&os.PathError{Err: syscall.ENOSPC}, NoSpace, syscall.ENOSPC},
+		{&os.PathError{Err: syscall.EDQUOT}, QuotaExceeded, syscall.EDQUOT},
+		{&llapi.Error{Errno: syscall.ENOENT}, FileVanished, syscall.ENOENT},
+		{&llapi.Error{Errno: syscall.EPERM}, PermissionDenied, syscall.EPERM},
+		{&llapi.Error{Errno: syscall.ENOTCONN}, LustreError, syscall.ENOTCONN},
+		{&llapi.Error{Errno: 524}, Internal, syscall.EIO}, // does not fit the changelog
+		{syscall.ECANCELED, Internal, syscall.EIO},        // nobody cancelled
+		{context.Canceled, Internal, syscall.EIO},
+		{blob(blobstore.ErrNotFound), BlobMissing, syscall.ENOENT},
+		{blob(blobstore.ErrNoContainer), ContainerMissing, syscall.ENODEV},
+		{blob(blobstore.ErrShortSource), FileChanged, syscall.EBUSY},
+		{&blobstore.Error{Err: syscall.ENOSPC}, NoSpace, syscall.ENOSPC}, // of the file written to
+		{fmt.Errorf("archive: %w", errShuttingDown), ShuttingDown, syscall.EAGAIN},
+		{failf(BlobChanged, "changed: %w", blob(blobstore.ErrNotFound)), BlobChanged, syscall.EIO}, // the outermost counts
+	} {
+		if v := VerdictFor(tt.err); v.Code != tt.code || v.Errno != tt.errno {
+			t.Errorf("VerdictFor(%v) = %+v, want %s, %v", tt.err, v, tt.code, tt.errno)
+		}
+	}
+}
+
+func TestIdentityForm(t *testing.T) {
+	id := Identity{
+		Account: "acct", Container: "ctr", Blob: BlobRef{"dir/%0Aname", `"0x8D"`}, VersionID: "2026", Size: 5 << 40, CRC64: 0xabc, HasCRC64: true,
+		DataVersion: 1 << 60, Time: time.Unix(1_700_000_000, 0).UTC(), Layout: []byte{1, 2}, Superseded: []BlobRef{{"old", `"1"`}},
+	}
+	b, err := id.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"v":1,"acct":"acct","ctr":"ctr","name":"dir/%0Aname","etag":"\"0x8D\"","ver":"2026","size":5497558138880,"crc":"0000000000000abc","dv":1152921504606846976,"t":"2023-11-14T22:13:20Z","lov":"AQI=","old":[{"name":"old","etag":"\"1\""}]}`
+	if string(b) != want {
+		t.Errorf("the stored form is for ever:\n got %s\nwant %s", b, want)
+	}
+	for _, bad := range []string{"", "{}", `{"v":2,"acct":"a","ctr":"c","name":"n","etag":"e"}`, strings.Replace(want, "abc", "xyz", 1), strings.Repeat(" ", maxIdentity+1)} {
+		if _, err := ParseIdentity([]byte(bad)); err == nil {
+			t.Errorf("ParseIdentity(%.60q) accepted", bad)
+		}
+	}
+}
+
+func FuzzParseIdentity(f *testing.F) {
+	f.Add([]byte(`{"v":1,"acct":"a","ctr":"c","name":"n","etag":"e","crc":"ff","size":1,"dv":2,"t":"2023-11-14T22:13:20Z"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		id, err := ParseIdentity(b)
+		if err != nil {
+			return
+		}
+		encoded, err := id.Encode()
+		if err != nil {
+			return // a time that JSON cannot hold
+		}
+		again, err := ParseIdentity(encoded)
+		if err != nil && len(encoded) <= maxIdentity {
+			t.Fatalf("ParseIdentity(%q), of %q: %v", encoded, b, err)
+		}
+		if err == nil && (!sameCopy(&again, &id) || again.CRC64 != id.CRC64 || again.DataVersion != id.DataVersion) {
+			t.Errorf("%q became %+v, then %+v", b, id, again)
+		}
+	})
+}
+
+func TestLayoutTemplate(t *testing.T) {
+	lov := func(magic, pattern uint32, size int) []byte {
+		b := make([]byte, size)
+		binary.LittleEndian.PutUint32(b, magic)
+		binary.LittleEndian.PutUint32(b[lovPattern:], pattern)
+		return b
+	}
+	composite := lov(0x0BD60BD0, 7, 300)
+	for _, tt := range []struct {
+		name      string
+		lov, want []byte
+	}{
+		{"nothing", nil, nil},
+		{"short", []byte{1, 2, 3}, nil},
+		{"V1 with objects", lov(lovMagicV1, 1, 80), lov(lovMagicV1, 1, lovSizeV1)},
+		{"V3 with objects", lov(lovMagicV3, 1, 96), lov(lovMagicV3, 1, lovSizeV3)},
+		{"V3 cut off", lov(lovMagicV3, 1, 40), nil},
+		{"released", lov(lovMagicV1, 1|lovReleased, 32), lov(lovMagicV1, 1, 32)},
+		{"on the metadata target", lov(lovMagicV1, lovOverMDT, 32), nil},
+		{"composite", composite, composite},
+	} {
+		if got := layoutTemplate(tt.lov); !bytes.Equal(got, tt.want) {
+			t.Errorf("%s: %x, want %x", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestLockMount(t *testing.T) {
+	dir, mount := t.TempDir()+"/run", t.TempDir()
+	lock, err := LockMount(dir, mount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockMount(dir, mount); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another copytool (pid %d)", os.Getpid())) {
+		t.Errorf("a second lock: %v, want the holder's name", err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := LockMount(dir, mount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Unlock()
+	if _, err := LockMount(dir, "/no/such/mount"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("lock of nothing: %v", err)
+	}
+}
+
+func TestRecentForgetsTheOldest(t *testing.T) {
+	r := newRecent(2)
+	fid := func(oid uint32) llapi.FID { return llapi.FID{Seq: 1, OID: oid} }
+	for oid := range uint32(3) {
+		r.put(fid(oid), &Identity{Size: int64(oid)})
+	}
+	r.put(fid(1), &Identity{Size: 10})
+	r.put(fid(3), &Identity{Size: 3})
+	for oid, want := range []bool{false, true, false, true} {
+		if got := r.get(fid(uint32(oid))) != nil; got != want {
+			t.Errorf("file %d is remembered: %t, want %t", oid, got, want)
+		}
+	}
+	r.drop(fid(3))
+	if r.get(fid(3)) != nil || len(r.byFID) != r.order.Len() {
+		t.Error("a dropped file is still there")
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for in, want := range map[string]string{"short": "short", "0123456789a": "0123456789…", "012345678éa": "012345678…"} {
+		if got := shorten(in, 10); got != want {
+			t.Errorf("shorten(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestMetricsTellOutcomes(t *testing.T) {
+	m := NewMetrics()
+	m.Build("v1")
+	r := newRig(t, func(o *Options) { o.Metrics = m })
+	r.archive(r.write("f", "content"))
+	r.stop()
+	m.ObserveRequest(blobstore.RequestEvent{Op: "put-blob", Status: 201})
+	families, err := m.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		for _, x := range f.GetMetric() {
+			got = append(got, f.GetName()+" "+x.String())
+		}
+	}
+	all := strings.Join(got, "\n")
+	for _, name := range []string{"actions_total", "bytes_total", "queue_depth", "actions_in_flight", "build_info", "blob_requests_total"} {
+		if !strings.Contains(all, namespace+"_"+name+" ") {
+			t.Errorf("no metric %s", name)
+		}
+	}
+}

@@ -76,6 +76,13 @@ func (j *job) placeAt(ctx context.Context, name blobstore.Name) (*place, error) 
 	return &place{archive: j.archive, name: name, info: info}, nil
 }
 
+// findPath finds the file's path for the log, where nothing else needs it.
+func (j *job) findPath() {
+	if paths, err := j.fs.Paths(j.t.fid); err == nil {
+		j.path = paths[0]
+	}
+}
+
 // placeByPath is where the file's present path leads. A blob that says it is
 // another living file's is not taken.
 func (j *job) placeByPath(ctx context.Context) (*place, error) {

@@ -3,6 +3,7 @@ package copytool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -34,7 +35,11 @@ func OpenMount(path string) (*Mount, error) {
 		full, err = filepath.EvalSymlinks(full)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; mount the file system first, or give its mount point", err)
+		var at *fs.PathError // which may name only a part of the path
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return nil, fmt.Errorf("mount point %s: %w; mount the file system first, or give its mount point", path, err)
 	}
 	root, fsname, err := llapi.MountRoot(full)
 	if err != nil {

@@ -26,6 +26,7 @@ func (j *job) doRemove(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("list attributes: %w", err)
 	}
+	j.findPath()
 	j.hasError = slices.Contains(names, ErrorXattr)
 	id, err := readIdentity(j.fs, j.ref)
 	if err != nil {

@@ -11,20 +11,19 @@ import (
 // helpWidth is the number of columns that the help is made for.
 const helpWidth = 100
 
-// helpText is what --help prints.
-func helpText() string {
-	var b strings.Builder
-	b.WriteString(`lhsmtool_azblob - Lustre HSM copytool for Azure Blob Storage
-
-Usage: lhsmtool_azblob [options] MOUNT
-
+const helpIntroduction = `
 Serves the HSM actions of the Lustre file system mounted at MOUNT. Every option is also a key of the
 configuration file, with underscores (block_size), and a variable of the environment
 ($LHSM_AZBLOB_BLOCK_SIZE). Flags come first, then environment, file, default. Secrets are no flags.
-Several archives are [[archive]] tables in the file, each with an archive_id. Sizes are bytes, or take
-KiB, MiB, GiB, TiB, KB, MB, GB, TB; times are like 90s or 5m. On the metadata server,
-mdt.*.hsm.max_requests should be at least the sum of --archives and --restores of all movers.
-`)
+Several archives are [[archive]] tables in the file, each with an archive_id. Sizes are bytes, or
+take KiB, MiB, GiB, TiB, KB, MB, GB, TB; times are like 90s or 5m. On the metadata server,
+mdt.*.hsm.max_requests should be at least the sum of --archives and --restores of all movers.`
+
+// helpText is what --help prints.
+func helpText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s - Lustre HSM copytool for Azure Blob Storage\n\nUsage: %s [options] MOUNT\n\n", programName, programName)
+	b.WriteString(strings.Join(wrap(helpIntroduction, helpWidth), "\n") + "\n")
 	for _, g := range groups {
 		fmt.Fprintf(&b, "\n%s:\n", g.title)
 		for _, o := range g.options {

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// program runs the program up to where it needs a Lustre.
+func program(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(context.Background(), append([]string{programName}, args...), environ, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func configFileWith(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.conf")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUsageErrors(t *testing.T) {
+	const url = "https://a.blob.core.windows.net/c"
+	for _, tt := range []struct {
+		name    string
+		environ []string
+		file    string
+		args    []string
+		want    string // after "lhsmtool_azblob: "; FILE is the file's path
+	}{
+		{"no mount", nil, "", nil, "MOUNT is missing: give the mount point of a Lustre file system; see lhsmtool_azblob --help"},
+		{"two mounts", nil, "", []string{"/a", "/b"}, "2 arguments, and one is wanted: MOUNT"},
+		{"option after the mount", nil, "", []string{"/a", "--memory", "1GiB"}, "--memory comes after MOUNT; options go before it"},
+		{"unknown flag", nil, "", []string{"--memry", "1", "/a"}, "flag provided but not defined: -memry; see lhsmtool_azblob --help"},
+		{"no container", nil, "", []string{"/a"}, "the container is missing: give --container-url https://ACCOUNT.blob.core.windows.net/CONTAINER, or container_url in the configuration file"},
+		{"no size", nil, "", []string{"--container-url", url, "--memory", "much", "/a"}, `--memory: "much" is not a size; write bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB`},
+		{"impossible size", nil, "", []string{"--container-url", url, "--block-size", "5TiB", "/a"}, "--block-size: 5TiB is out of range: 64KiB to 4000MiB"},
+		{"no memory", nil, "", []string{"--container-url", url, "--memory", "0", "/a"}, "--memory: 0 is out of range: 64MiB to 16TiB"},
+		{"no number", nil, "", []string{"--container-url", url, "--archives", "-1", "/a"}, `--archives: "-1" is not a number from 1 to 10000`},
+		{"no time", nil, "", []string{"--container-url", url, "--drain-timeout", "5", "/a"}, `--drain-timeout: "5" is not a time; write it like 90s, 5m or 1h30m`},
+		{"no policy", nil, "", []string{"--container-url", url, "--on-conflict", "ask", "/a"}, `--on-conflict: "ask" is none of if-ours, overwrite, fail`},
+		{"no id", nil, "", []string{"--container-url", url, "--archive-id", "0", "/a"}, `--archive-id: "0" is neither a number from 1 to 2147483647 nor "any"`},
+		{"id twice", nil, "", []string{"--container-url", url, "--archive-id", "3", "--archive-id", "3", "/a"}, "archive id 3 is given twice"},
+		{"variable", []string{"LHSM_AZBLOB_MEMORY=much", "LHSM_AZBLOB_CONTAINER_URL=" + url}, "", []string{"/a"}, `$LHSM_AZBLOB_MEMORY: "much" is not a size; write bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB`},
+		{"unknown variable", []string{"LHSM_AZBLOB_MEMRY=1"}, "", []string{"/a"}, "$LHSM_AZBLOB_MEMRY is no setting; unset it, or see lhsmtool_azblob --help for the names"},
+		{"secret as a flag", nil, "", []string{"--account-key", "x", "/a"}, "flag provided but not defined: -account-key; see lhsmtool_azblob --help"},
+		{"two credentials", nil, "", []string{"--container-url", url, "--sas-file", "x", "--account-key-file", "y", "/a"}, "credentials of several kinds are given ([sas shared-key]); say with --auth which one counts"},
+		{"two mistakes", nil, "", []string{"--container-url", url, "--archives", "0", "--removes", "0", "/a"}, `--archives: "0" is not a number from 1 to 10000; --removes: "0" is not a number from 1 to 10000`},
+		{"value in the file", nil, "# first line\nmemory = \"much\"\ncontainer_url = \"" + url + "\"\n", []string{"/a"}, `FILE:2: memory: "much" is not a size; write bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB`},
+		{"type in the file", nil, "\nmemory = 2026-01-01\n", []string{"/a"}, "FILE:2: memory: the value must be a text, a number, true, false, or a list of those"},
+		{"syntax of the file", nil, "memory = \n", []string{"/a"}, "FILE:1: toml:"},
+		{"unknown key", nil, "archives = 3\nmemry = 1\n", []string{"/a"}, `FILE:2: unknown key "memry"; the keys are access_tier, account_key,`},
+		{"unknown key of an archive", nil, "[[archive]]\narchive_id = 1\nmemory = 1\n", []string{"/a"}, `FILE:3: unknown key "archive.memory"; the keys are access_tier,`},
+		{"unknown table", nil, "[archve]\nx = 1\n", []string{"/a"}, `FILE:1: unknown key "archve"`},
+		{"archive without id", nil, "container_url = \"" + url + "\"\n[[archive]]\nprefix = \"a\"\n", []string{"/a"}, "FILE: table 1 of [[archive]] has no archive_id"},
+		{"value of an archive", nil, "container_url = \"" + url + "\"\n[[archive]]\narchive_id = 1\n[[archive]]\narchive_id = 2\nauth = \"key\"\n", []string{"/a"}, `FILE:6: auth: "key" is none of auto, default,`},
+		{"flag beside archives", nil, "[[archive]]\narchive_id = 1\n", []string{"--archive-id", "2", "/a"}, "--archive-id: the configuration file has [[archive]] tables; change the id there"},
+		{"archives with one id", nil, "container_url = \"" + url + "\"\n[[archive]]\narchive_id = [1, 2]\n[[archive]]\narchive_id = 2\n", []string{"/a"}, "archive id 2 is given twice"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := tt.args
+			want := tt.want
+			if tt.file != "" {
+				path := configFileWith(t, tt.file)
+				args = append([]string{"--config", path}, args...)
+				want = strings.ReplaceAll(want, "FILE", path)
+			}
+			code, stdout, stderr := program(t, tt.environ, args...)
+			if code != exitUsage || stdout != "" || !strings.HasPrefix(stderr, programName+": "+want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit %d, stdout %q, stderr\n%q, want exit 2 and one line\n%q", code, stdout, stderr, want)
+			}
+		})
+	}
+}
+
+func TestMissingConfigFile(t *testing.T) {
+	code, _, stderr := program(t, nil, "--config", "/no/such.conf", "/a")
+	if code != exitFailure || !strings.Contains(stderr, "/no/such.conf: no such file") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
+func TestSecretsNeedAPrivateFile(t *testing.T) {
+	path := configFileWith(t, "container_url = \"https://a.blob.core.windows.net/c\"\n[[archive]]\narchive_id = 1\naccount_key = \"c2VjcmV0\"\n")
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := program(t, nil, "--config", path, "--print-config", "/a")
+	if want := path + ":4: account_key is secret, and everybody may read the file; chmod 600 " + path; code != exitUsage || !strings.Contains(stderr, want) {
+		t.Errorf("exit %d, %q, want %q", code, stderr, want)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = program(t, nil, "--config", path, "--print-config", "/a")
+	if code != exitOK || strings.Contains(stdout+stderr, "c2VjcmV0") || !strings.Contains(stdout, "account_key is set by "+path+":4") {
+		t.Errorf("exit %d, %q, %q; want the configuration without the key", code, stdout, stderr)
+	}
+}
+
+// TestPrecedence: flags over environment over file over default.
+func TestPrecedence(t *testing.T) {
+	path := configFileWith(t, "memory = \"1GiB\"\nrestores = 3\narchives = 3\narchive_id = [5, \"any\"]\n")
+	env := []string{"LHSM_AZBLOB_CONFIG=" + path, "LHSM_AZBLOB_ARCHIVES=4", "LHSM_AZBLOB_RESTORES=4", "OTHER=x"}
+	code, stdout, stderr := program(t, env, "--archives", "5", "--print-config")
+	if code != exitOK {
+		t.Fatalf("exit %d, %q", code, stderr)
+	}
+	for _, want := range []string{"archives = 5\n", "restores = 4\n", "memory = \"1GiB\"\n", "removes = 16\n", "archive_id = [5, \"any\"]\n"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+}
+
+func TestPrintedConfigIsAConfig(t *testing.T) {
+	path := configFileWith(t, "archives = 7\ncontainer_url = \"https://a.blob.core.windows.net/c\"\n[[archive]]\narchive_id = 1\n[[archive]]\narchive_id = \"any\"\nprefix = \"rest\"\n")
+	_, first, _ := program(t, nil, "--config", path, "--print-config")
+	code, second, stderr := program(t, nil, "--config", configFileWith(t, first), "--print-config")
+	if code != exitOK || first != second {
+		t.Errorf("exit %d, %q; first\n%s\nsecond\n%s", code, stderr, first, second)
+	}
+}
+
+// TestSampleInPackaging is what packagers install.
+func TestSampleInPackaging(t *testing.T) {
+	b, err := os.ReadFile("../../packaging/lhsm-azblob.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, _ := program(t, nil, "--sample-config")
+	if code != exitOK || string(b) != stdout {
+		t.Error("packaging/lhsm-azblob.conf is not the output of --sample-config; write it anew")
+	}
+}
+
+// TestSampleIsTheDefault: every key stands in the sample, with its default.
+func TestSampleIsTheDefault(t *testing.T) {
+	var keys map[string]any
+	if err := toml.Unmarshal([]byte(sampleConfig()), &keys); err != nil {
+		t.Fatal(err)
+	}
+	for o := range options {
+		if _, ok := keys[o.key()]; ok != o.inFile() {
+			t.Errorf("key %s is in the sample: %t, want %t", o.key(), ok, o.inFile())
+		}
+	}
+	_, byDefault, _ := program(t, nil, "--print-config")
+	code, bySample, stderr := program(t, nil, "--config", configFileWith(t, sampleConfig()), "--print-config")
+	if code != exitOK || bySample != byDefault {
+		t.Errorf("the sample says, exit %d, %q\n%s\nthe defaults are\n%s", code, stderr, bySample, byDefault)
+	}
+}
+
+func TestHelpHasEveryOption(t *testing.T) {
+	code, stdout, _ := program(t, nil, "--help")
+	if code != exitOK {
+		t.Errorf("exit %d", code)
+	}
+	for o := range options {
+		if o.help == "" || !strings.Contains(stdout, o.name+" ") && !strings.Contains(stdout, o.name+"\n") && !strings.Contains(stdout, o.key()+" (file") {
+			t.Errorf("--%s is not explained", o.name)
+		}
+	}
+	for line := range strings.Lines(stdout) {
+		if len(line) > helpWidth+1 {
+			t.Errorf("line of %d columns: %q", len(line), line)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if code, stdout, _ := program(t, nil, "--version"); code != exitOK || !strings.Contains(stdout, version) {
+		t.Errorf("exit %d, %q", code, stdout)
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for in, want := range map[string]int64{
+		"0": 0, "4096": 4096, "8MiB": 8 << 20, "8 MiB": 8 << 20, "1.5GiB": 3 << 29, "2TB": 2e12, "64k": 64 << 10, "1kb": 1000, "7B": 7, "1TiB": 1 << 40,
+	} {
+		if got, err := parseSize(in); err != nil || got != want {
+			t.Errorf("parseSize(%q) = %d, %v, want %d", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "MiB", "-1", "1XiB", "nan", "inf", "1e30", "0x10", "1,5GiB", "99999999TiB"} {
+		if got, err := parseSize(in); err == nil {
+			t.Errorf("parseSize(%q) = %d", in, got)
+		}
+	}
+}
+
+func FuzzParseFile(f *testing.F) {
+	f.Add("memory = \"1GiB\"\n[[archive]]\narchive_id = [1, \"any\"]\n")
+	f.Add(sampleConfig())
+	f.Fuzz(func(t *testing.T, content string) {
+		c, err := parseFile("x.conf", content)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("parseFile(%q) = %v, %v", content, c, err)
+		}
+		if err != nil {
+			return
+		}
+		for _, table := range append(c.archives, c.top) {
+			for name, v := range table {
+				if !strings.HasPrefix(v.origin, "x.conf:") {
+					t.Errorf("%s of %q has origin %q", name, content, v.origin)
+				}
+			}
+		}
+	})
+}

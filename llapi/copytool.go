@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,19 +28,24 @@ import (
 // mount succeeds, and then both get every action, and the end of one ends the
 // other. Keeping a second one out is the caller's business.
 type Copytool struct {
-	mount  string
-	root   int    // the mount root, for ioctls of our own
-	device uint64 // of the mount
-	ct     *C.struct_hsm_copytool_private
-	fd     int32    // the library's pipe; never closed by us
-	wake   *os.File // eventfd that interrupts poll; safe to write after Close
-	wakeFD int32    // its number; asking the File would make it blocking
+	mount    string
+	archives []uint32 // that it serves; empty: every one
+	root     int      // the mount root, for ioctls of our own
+	device   uint64   // of the mount
+	ct       *C.struct_hsm_copytool_private
+	fd       int32    // the library's pipe; never closed by us
+	wake     *os.File // eventfd that interrupts poll; safe to write after Close
+	wakeFD   int32    // its number; asking the File would make it blocking
 
 	gone    atomic.Bool  // set by Unregister: no more Recv
 	closed  atomic.Bool  // set by Close: no more of anything
 	recv    sync.Mutex   // held by Recv, so that its descriptor stays
 	stopped bool         // the registration has been undone; guarded by recv
-	pending []ActionList // left in the pipe by then; guarded by recv
+	pending []ActionList // read, and not yet returned; guarded by recv
+
+	outOfStep bool   // the library lost the place in the pipe; guarded by recv
+	frames    framer // what resync read; guarded by recv
+
 	actions sync.RWMutex
 	open    sync.WaitGroup // actions begun and not ended; added to under actions
 }
@@ -75,7 +81,10 @@ func Register(mount string, archiveIDs ...uint32) (*Copytool, error) {
 		_ = unix.Close(root)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	c := &Copytool{mount: mount, root: root, wake: os.NewFile(uintptr(wake), "eventfd"), wakeFD: int32(wake)}
+	c := &Copytool{
+		mount: mount, archives: slices.Clone(archiveIDs), root: root,
+		wake: os.NewFile(uintptr(wake), "eventfd"), wakeFD: int32(wake),
+	}
 	if c.device, err = deviceOf(root); err == nil {
 		err = c.register(archiveIDs)
 	}
@@ -139,7 +148,8 @@ func (c *Copytool) Mount() string { return c.mount }
 //
 // Errors: ctx's, as ctx.Err(); ErrClosed after Unregister or Close; EPROTO for a message
 // that could not be read or decoded (log it and go on: it happens on healthy
-// systems before 2.18, and its actions are lost until their timeout); EPIPE
+// systems before 2.18; its actions are lost until their timeout, and those of
+// the next ones are not); EPIPE
 // and ESHUTDOWN when the registration is gone (close and register again).
 //
 // Implements:
@@ -149,15 +159,21 @@ func (c *Copytool) Mount() string { return c.mount }
 func (c *Copytool) Recv(ctx context.Context) (ActionList, error) {
 	c.recv.Lock()
 	defer c.recv.Unlock()
-	if len(c.pending) > 0 {
-		list := c.pending[0]
-		c.pending = c.pending[1:]
-		return list, nil
-	}
 	defer context.AfterFunc(ctx, c.interrupt)()
 	for {
+		if len(c.pending) > 0 {
+			list := c.pending[0]
+			c.pending = c.pending[1:]
+			return list, nil
+		}
 		if err := c.waitReadable(ctx); err != nil {
 			return ActionList{}, err
+		}
+		if c.outOfStep {
+			if err := c.resync(); err != nil {
+				return ActionList{}, err
+			}
+			continue
 		}
 		list, err := c.recvOne()
 		// Readable, yet nothing to return: the message was for an archive that
@@ -177,6 +193,7 @@ func (c *Copytool) recvOne() (ActionList, error) {
 	var size C.int
 	rc := C.shim_recv(c.ct, &hal, &size)
 	if err := check(function, int(rc)); err != nil {
+		c.outOfStep = errors.Is(err, syscall.EPROTO)
 		return ActionList{}, err
 	}
 	// The buffer is the library's and the next call overwrites it; the decoder

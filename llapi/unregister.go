@@ -62,7 +62,11 @@ func (c *Copytool) drain() {
 		if n, err := unix.Poll(fds[:], 0); err != nil || n == 0 || fds[0].Revents&unix.POLLIN == 0 {
 			return
 		}
-		if list, err := c.recvOne(); err == nil {
+		if c.outOfStep {
+			if c.resync() != nil {
+				return
+			}
+		} else if list, err := c.recvOne(); err == nil {
 			c.pending = append(c.pending, list)
 		}
 	}

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -59,6 +58,20 @@ static int open_changelog(const char *mdt, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* A device takes the flag by an ioctl, which FUSE does not pass on. */
+static int set_up(struct changelog *cl, long long startrec)
+{
+	static const char follow[] = "follow:1";
+
+	if (cl->flags & WANT_FOLLOW &&
+	    write(cl->fd, follow, sizeof(follow) - 1) < 0)
+		return -errno;
+	/* The position is the number of a record. */
+	if (startrec != 0 && lseek(cl->fd, startrec, SEEK_SET) < 0)
+		return -errno;
+	return 0;
+}
+
 int llapi_changelog_start(void **priv, int flags, const char *mdt,
 			      long long startrec)
 {
@@ -69,15 +82,14 @@ int llapi_changelog_start(void **priv, int flags, const char *mdt,
 		return -ENOMEM;
 	cl->magic = CHANGELOG_MAGIC;
 	cl->flags = (unsigned int)flags;
-	cl->fd = open_changelog(mdt, O_RDONLY);
+	cl->fd = open_changelog(mdt, flags & WANT_FOLLOW ? O_RDWR : O_RDONLY);
 	if (cl->fd < 0) {
 		rc = cl->fd;
 		free(cl);
 		return rc;
 	}
-	/* The position is the number of a record. */
-	if (startrec != 0 && lseek(cl->fd, startrec, SEEK_SET) < 0) {
-		rc = -errno;
+	rc = set_up(cl, startrec);
+	if (rc < 0) {
 		close(cl->fd);
 		free(cl);
 		return rc;
@@ -222,20 +234,13 @@ static struct changelog_rec *repack(const struct changelog *cl,
 	return copy;
 }
 
-/* Reads more. 0: there is none. With FOLLOW, waits; the file cannot. */
+/* Reads more. 0: there is none. */
 static int fill(struct changelog *cl)
 {
-	const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
-	ssize_t n;
+	ssize_t n = read(cl->fd, cl->buf, sizeof(cl->buf));
 
-	for (;;) {
-		n = read(cl->fd, cl->buf, sizeof(cl->buf));
-		if (n < 0)
-			return -errno;
-		if (n > 0 || !(cl->flags & WANT_FOLLOW))
-			break;
-		nanosleep(&pause, NULL);
-	}
+	if (n < 0)
+		return -errno;
 	cl->pos = 0;
 	cl->len = (size_t)n;
 	return n > 0;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <mntent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -63,9 +64,22 @@ static bool matches(const struct wanted *w, const struct mount *m, int index)
 }
 
 /*
- * The mount that is wanted; of several whose directory holds the path the
- * deepest, and of several in one place the last, which hides the others.
+ * Whether a mount that matches is better than the one found before: for a path
+ * the deeper one, of two in the same place the later one, which hides the
+ * other; for a name the later one, but best what LUSTRE_MOUNT says, since
+ * several tests can have a file system of that name.
  */
+static bool better(const struct wanted *w, const struct mount *m,
+		   const struct mount *found)
+{
+	const char *preferred = getenv("LUSTRE_MOUNT");
+
+	if (w->path != NULL)
+		return strlen(m->dir) >= strlen(found->dir);
+	return w->fsname != NULL && (preferred == NULL ||
+				     strcmp(found->dir, preferred) != 0);
+}
+
 static int find(const struct wanted *w, struct mount *found)
 {
 	char buf[2 * PATH_MAX];
@@ -85,12 +99,10 @@ static int find(const struct wanted *w, struct mount *found)
 		fill(&m, &ent);
 		if (!matches(w, &m, ++index))
 			continue;
-		if (rc == 0 && strlen(m.dir) < strlen(found->dir))
+		if (rc == 0 && !better(w, &m, found))
 			continue;
 		*found = m;
 		rc = 0;
-		if (w->path == NULL)
-			break;
 	}
 	endmntent(f);
 	return rc;

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -61,23 +62,23 @@ func (c *Container) permissionHint(cause error) string {
 			return fmt.Sprintf("the storage account %q is disabled; have it enabled", c.account)
 		case "KeyBasedAuthenticationNotPermitted":
 			return fmt.Sprintf("the account %q does not allow keys and SAS; use an identity, or allow key access", c.account)
-		case bloberror.AuthorizationSourceIPMismatch, "IpAuthorizationError", bloberror.AuthorizationFailure:
+		case bloberror.AuthorizationSourceIPMismatch:
 			return fmt.Sprintf("allow this machine in the network rules of the account %q and of the SAS", c.account)
 		}
 	}
 	switch c.mode {
 	case ModeSharedKey:
-		return fmt.Sprintf("check that the key is one of the account %q, and this machine's clock", c.account)
+		return fmt.Sprintf("check that the key is one of the account %q, its network rules, and this machine's clock", c.account)
 	case ModeSAS:
 		if end, ok := c.CredentialExpiry(); ok && time.Now().After(end) {
 			return fmt.Sprintf("the SAS expired at %s; replace it", end.UTC().Format(time.RFC3339))
 		}
-		return "check that the SAS is for this container and grants read, add, create, write, delete and list"
+		return "check that the SAS is for this container, allows this machine, and grants read, add, create, write, delete and list"
 	}
 	if s == nil {
 		return fmt.Sprintf("check the %s credential: no token could be had with it", c.mode)
 	}
-	return fmt.Sprintf("give the identity the role Storage Blob Data Contributor on the container %q", c.container)
+	return fmt.Sprintf("give the identity the role Storage Blob Data Contributor on the container %q, and check the account's network rules", c.container)
 }
 
 func (c *Container) networkHint(cause error) string {
@@ -103,9 +104,16 @@ func (c *Container) networkHint(cause error) string {
 }
 
 // redactURL takes away what may be a credential.
-func redactURL(url string) string {
-	if before, _, ok := strings.Cut(url, "?"); ok {
-		return before + "?" + redacted
+func redactURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return redacted
 	}
-	return url
+	if u.User != nil {
+		u.User = url.User(redacted)
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = redacted
+	}
+	return u.String()
 }

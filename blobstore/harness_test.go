@@ -154,7 +154,7 @@ func (f *faults) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections lets Pool.Close reach the real transport.
 func (f *faults) CloseIdleConnections() {
-	f.real.(*http.Transport).CloseIdleConnections()
+	f.real.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 }
 
 // inject puts faults between a pool and the network.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -83,7 +84,7 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 		x.finish(err)
 		return nil, neverRetry(err)
 	}
-	x.answered(resp)
+	x.answered(ctx, resp)
 	return resp, nil
 }
 
@@ -102,15 +103,16 @@ func (s sender) prepare(req *http.Request, c *call) {
 
 // exchange is one try under way.
 type exchange struct {
-	pool *Pool
-	sent time.Time
-	once sync.Once
+	pool     *Pool
+	sent     time.Time
+	received atomic.Int64
+	once     sync.Once
 
-	event RequestEvent
+	event RequestEvent // complete but for its end
 }
 
 // answered takes note of an answer's head, and sees to the end of its body.
-func (x *exchange) answered(resp *http.Response) {
+func (x *exchange) answered(ctx context.Context, resp *http.Response) {
 	x.event.Status = resp.StatusCode
 	x.event.Code = resp.Header.Get("x-ms-error-code")
 	switch resp.StatusCode {
@@ -125,16 +127,21 @@ func (x *exchange) answered(resp *http.Response) {
 		x.finish(nil)
 		return
 	}
-	resp.Body = &answerBody{ReadCloser: resp.Body, exchange: x}
+	// The SDK drops an answer, neither read nor closed, that comes together with
+	// the end of its context.
+	forget := context.AfterFunc(ctx, func() { x.finish(ctx.Err()) })
+	resp.Body = &answerBody{ReadCloser: resp.Body, exchange: x, forget: forget}
 }
 
 // finish gives the slot back and reports, once.
 func (x *exchange) finish(err error) {
 	x.once.Do(func() {
 		x.pool.slots.release(1)
-		x.event.Err = err
-		x.event.Duration = time.Since(x.sent)
-		x.pool.options.Observe(x.event)
+		event := x.event
+		event.Err = err
+		event.Received = x.received.Load()
+		event.Duration = time.Since(x.sent)
+		x.pool.options.Observe(event)
 	})
 }
 
@@ -142,17 +149,18 @@ func (x *exchange) finish(err error) {
 type answerBody struct {
 	io.ReadCloser
 	exchange *exchange
+	forget   func() bool // no longer wait for the end of the context
 }
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.exchange.event.Received += int64(n)
+	b.exchange.received.Add(int64(n))
 	switch {
 	case errors.Is(err, io.EOF):
-		b.exchange.finish(nil)
+		b.end(nil)
 	case err != nil:
-		b.exchange.finish(err)
+		b.end(err)
 	}
 	return n, err
 }
@@ -160,8 +168,13 @@ func (b *answerBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *answerBody) Close() error {
 	err := b.ReadCloser.Close()
-	b.exchange.finish(nil)
+	b.end(nil)
 	return err
+}
+
+func (b *answerBody) end(err error) {
+	b.forget()
+	b.exchange.finish(err)
 }
 
 // retryAfter is what the service asks for: seconds, or milliseconds.

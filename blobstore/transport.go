@@ -36,12 +36,14 @@ func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
 		DialTLSContext:      d.dialTLS,
 		TLSClientConfig:     o.TLS, // for connections through a proxy
 		TLSHandshakeTimeout: handshakeTimeout,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: o.Transfers,
-		IdleConnTimeout:     o.StallTimeout,
-		WriteBufferSize:     writeBuffer,
-		ReadBufferSize:      readBuffer,
-		Protocols:           new(http.Protocols),
+		// After a busy answer the SDK asks before it sends a body.
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true,
+		MaxIdleConnsPerHost:   o.Transfers,
+		IdleConnTimeout:       o.StallTimeout,
+		WriteBufferSize:       writeBuffer,
+		ReadBufferSize:        readBuffer,
+		Protocols:             new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
 	return t

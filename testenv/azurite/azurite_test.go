@@ -52,7 +52,8 @@ func TestStopEndsIt(t *testing.T) {
 	s := azurite.StartWith(t, azurite.Options{Location: t.TempDir()})
 	s.NewContainer(t)
 	s.Stop()
-	if _, err := http.Get(s.Endpoint); err == nil {
+	if resp, err := http.Get(s.Endpoint); err == nil {
+		resp.Body.Close()
 		t.Error("it still answers after Stop")
 	}
 }

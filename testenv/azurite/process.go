@@ -3,6 +3,7 @@ package azurite
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,14 +25,15 @@ type Options struct {
 }
 
 // Run starts an Azurite and returns when it listens. It is ended by
-// [Server.Stop], or by the end of this process.
-func Run(o Options) (*Server, error) {
-	dir, err := install()
+// [Server.Stop], or by the end of this process, and not by ctx, which is for the
+// installation.
+func Run(ctx context.Context, o Options) (*Server, error) {
+	dir, err := install(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p := &process{listening: make(chan string, 1), done: make(chan struct{})}
-	cmd := exec.Command(node(dir), arguments(dir, o)...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), node(dir), arguments(dir, o)...)
 	if err := p.start(cmd); err != nil {
 		return nil, fmt.Errorf("start azurite: %w", err)
 	}
@@ -74,13 +76,13 @@ func node(dir string) string {
 }
 
 // install runs install.sh and returns the folder that Azurite is in.
-func install() (dir string, err error) {
+func install(ctx context.Context) (dir string, err error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
 	dir = filepath.Join(root, "build/azurite")
-	out, err := exec.Command(filepath.Join(root, "testenv/azurite/install.sh"), dir).CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(root, "testenv/azurite/install.sh"), dir).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("install azurite: %w: %s", err, bytes.TrimSpace(out))
 	}

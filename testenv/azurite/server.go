@@ -86,13 +86,14 @@ func (s *Server) SAS(containerName, perms string, expiry time.Time) (string, err
 }
 
 // CreateContainer creates a container if it is not there and returns its URL.
-func (s *Server) CreateContainer(ctx context.Context, name string) (string, error) {
+// An Azurite with a certificate of its own needs a client that trusts it.
+func (s *Server) CreateContainer(ctx context.Context, name string, client ...*http.Client) (string, error) {
 	cred, err := s.sharedKey()
 	if err != nil {
 		return "", err
 	}
 	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{
-		Transport: http.DefaultClient,
+		Transport: append(client, http.DefaultClient)[0],
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 	}}
 	c, err := container.NewClientWithSharedKeyCredential(s.ContainerURL(name), cred, opts)

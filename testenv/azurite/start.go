@@ -1,6 +1,7 @@
 package azurite
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"testing"
 )
 
-var shared = sync.OnceValues(func() (*Server, error) { return Run(Options{}) })
+var shared = sync.OnceValues(func() (*Server, error) { return Run(context.Background(), Options{}) })
 
 // Start returns the test process's Azurite, started on first use. It keeps all
 // data in memory until the process ends.
@@ -28,7 +29,7 @@ func Start(t testing.TB) *Server {
 func StartWith(t testing.TB, o Options) *Server {
 	t.Helper()
 	need(t)
-	s, err := Run(o)
+	s, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
-	s, err := azurite.Run(o)
+	s, err := azurite.Run(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,121 @@
+package blobstore
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSizeClass(t *testing.T) {
+	for n, want := range map[int64]int64{0: 4 << 10, 1: 4 << 10, 4 << 10: 4 << 10, 4<<10 + 1: 8 << 10, 8<<10 + 1: 12 << 10, 12<<10 + 1: 16 << 10, 64 << 10: 64 << 10, 8 << 20: 8 << 20, 8<<20 + 1: 12 << 20} {
+		if got := sizeClass(n); got != want {
+			t.Errorf("sizeClass(%d) = %d, want %d", n, got, want)
+		}
+	}
+	for range 1000 {
+		n := rand.Int64N(4 << 30)
+		if got := sizeClass(n); got < n || got%pageSize != 0 || n > pageSize && got > 2*n || n > 4*pageSize && got > n*3/2+pageSize {
+			t.Errorf("sizeClass(%d) = %d", n, got)
+		}
+	}
+}
+
+// countPages replaces the allocator by one that counts what it has handed out.
+func countPages(t *testing.T) func() int64 {
+	var mu sync.Mutex
+	var pages int64
+	allocate, free := allocatePages, freePages
+	t.Cleanup(func() { allocatePages, freePages = allocate, free })
+	allocatePages = func(size int) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		pages += int64(size)
+		return make([]byte, size), nil
+	}
+	freePages = func(b []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		pages -= int64(len(b))
+	}
+	return func() int64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return pages
+	}
+}
+
+// What is lent and what is kept for later must together stay within the limit,
+// whatever the mix of sizes.
+func TestMemoryStaysWithinItsLimit(t *testing.T) {
+	const limit = 1 << 20
+	allocated := countPages(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(limit)
+		for range 500 {
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(3000))*time.Millisecond)
+				defer cancel()
+				n := rand.Int64N(limit) + 1
+				b, err := m.acquire(ctx, n)
+				if err != nil {
+					return
+				}
+				if n := allocated(); n > limit {
+					t.Errorf("%d bytes allocated", n)
+				}
+				if int64(len(b.bytes)) != n || cap(b.bytes) != len(b.bytes) {
+					t.Errorf("asked for %d bytes, got %d of %d", n, len(b.bytes), cap(b.bytes))
+				}
+				time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond) // in fake time
+				b.release()
+			}()
+		}
+		time.Sleep(5 * time.Second)
+		if n := m.gate.used(); n != 0 {
+			t.Errorf("%d bytes still lent", n)
+		}
+		if allocated() == 0 {
+			t.Error("no buffer is kept for the next transfer")
+		}
+		time.Sleep(keepIdle)
+		synctest.Wait()
+		if n := allocated(); n != 0 {
+			t.Errorf("%d bytes are kept though nothing moves", n)
+		}
+	})
+}
+
+func TestBuffersAreUsedAgain(t *testing.T) {
+	allocated := countPages(t)
+	m := newMemory(1 << 20)
+	for range 100 {
+		b, err := m.acquire(t.Context(), 50_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.release()
+	}
+	if got, want := allocated(), sizeClass(50_000); got != want {
+		t.Errorf("%d bytes allocated for one buffer at a time of %d", got, want)
+	}
+	m.free()
+}
+
+func TestPagesAreAligned(t *testing.T) {
+	m := newMemory(1 << 20)
+	defer m.free()
+	b, err := m.acquire(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.release()
+	for i := range b.bytes {
+		b.bytes[i] = byte(i) // must be writable to the end
+	}
+	if len(b.pages)%pageSize != 0 {
+		t.Errorf("%d bytes of pages", len(b.pages))
+	}
+}

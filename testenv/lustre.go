@@ -53,8 +53,9 @@ type Lustre struct {
 }
 
 // StartLustre starts a Lustre that lasts as long as the test. It also sets
-// LHSM_LIBLUSTREAPI for the test and the programs that it starts, so the test
-// cannot be parallel to others.
+// LHSM_LIBLUSTREAPI and LUSTRE_MOUNT for the test and the programs that it
+// starts, so the test cannot be parallel to others. The latter is how the
+// library finds a file system by name, when several tests have one of the same.
 func StartLustre(t testing.TB, o Options) *Lustre {
 	t.Helper()
 	requireFUSE(t)
@@ -77,6 +78,7 @@ func StartLustre(t testing.TB, o Options) *Lustre {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		l.args = append(l.args, "--param", name+"="+params[name])
 	}
+	t.Setenv("LUSTRE_MOUNT", l.Mount())
 	t.Cleanup(l.end)
 	l.start()
 	return l

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -39,6 +40,10 @@ func start(cmd *exec.Cmd) (*Process, error) {
 	}
 	if cmd.SysProcAttr.Pdeathsig == 0 {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+	if raceEnabled && os.Getenv("GORACE") == "" {
+		// A program with the race detector sleeps for a second before it ends.
+		cmd.Env = append(cmd.Environ(), "GORACE=atexit_sleep_ms=0")
 	}
 	if err := startOnLastingThread(cmd); err != nil {
 		return nil, err

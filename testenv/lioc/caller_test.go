@@ -75,7 +75,7 @@ func TestStatusOfThisThread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.PID != os.Getpid() || s.Dying() {
+	if s.PID != os.Getpid() || s.GivesUp() {
 		t.Errorf("status %+v; this process is %d and well", s, os.Getpid())
 	}
 	if os.Getuid() == 0 && !s.HasCap(unix.CAP_SYS_ADMIN) {
@@ -86,7 +86,7 @@ func TestStatusOfThisThread(t *testing.T) {
 	}
 }
 
-func TestDying(t *testing.T) {
+func TestGivesUp(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status string
 		want   bool
@@ -95,12 +95,14 @@ func TestDying(t *testing.T) {
 		"TERM pending":         {"ShdPnd:\t0000000000004000\n", true},
 		"KILL pending":         {"SigPnd:\t0000000000000100\n", true},
 		"USR1 caught":          {"ShdPnd:\t0000000000000200\nSigCgt:\t0000000000000200\n", false},
+		"TERM caught":          {"ShdPnd:\t0000000000004000\nSigCgt:\t0000000000004000\n", true},
+		"USR1, default action": {"ShdPnd:\t0000000000000200\n", true},
 		"USR1 ignored":         {"ShdPnd:\t0000000000000200\nSigIgn:\t0000000000000200\n", false},
 		"TERM blocked":         {"ShdPnd:\t0000000000004000\nSigBlk:\t0000000000004000\n", false},
 		"CHLD, default action": {"ShdPnd:\t0000000000010000\n", false},
 	} {
-		if got := parseStatus([]byte(tt.status)).Dying(); got != tt.want {
-			t.Errorf("%s: Dying = %v", name, got)
+		if got := parseStatus([]byte(tt.status)).GivesUp(); got != tt.want {
+			t.Errorf("%s: GivesUp = %v", name, got)
 		}
 	}
 }
@@ -115,8 +117,8 @@ func TestStatusFields(t *testing.T) {
 func FuzzParseStatus(f *testing.F) {
 	f.Add([]byte("Tgid:\t42\nShdPnd:\t0000000000004000\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if s := parseStatus(b); s.Dying() && s.pending == 0 {
-			t.Errorf("dying with nothing pending: %q", b)
+		if s := parseStatus(b); s.GivesUp() && s.pending == 0 {
+			t.Errorf("gives up with nothing pending: %q", b)
 		}
 	})
 }

@@ -77,12 +77,17 @@ func parseGroups(s string) []uint32 {
 const notFatal = 1<<(unix.SIGCHLD-1) | 1<<(unix.SIGCONT-1) | 1<<(unix.SIGSTOP-1) | 1<<(unix.SIGTSTP-1) |
 	1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1) | 1<<(unix.SIGURG-1) | 1<<(unix.SIGWINCH-1)
 
-// Dying tells whether a signal is pending that will end the thread. FUSE says
-// only that some signal came; one that the thread handles or ignores must not
-// end its wait, or a reader of a released file would see EINTR that Lustre
-// never gives.
-func (s Status) Dying() bool {
-	return s.pending&^s.blocked&^s.ignored&^s.caught&^notFatal != 0
+// endsWait are the signals for which Lustre gives up a wait even when the thread
+// handles them.
+const endsWait = 1<<(unix.SIGKILL-1) | 1<<(unix.SIGINT-1) | 1<<(unix.SIGTERM-1) | 1<<(unix.SIGQUIT-1) | 1<<(unix.SIGALRM-1)
+
+// GivesUp tells whether a signal is pending for which the thread's wait must
+// end: one of Lustre's, or one that kills. FUSE says only that some signal
+// came; one that is handled or ignored must not end the wait, or a reader of a
+// released file would see EINTR that Lustre never gives.
+func (s Status) GivesUp() bool {
+	pending := s.pending &^ s.blocked &^ s.ignored
+	return pending&(endsWait|^s.caught&^notFatal) != 0
 }
 
 // HasCap tells whether a capability is effective.

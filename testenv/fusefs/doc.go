@@ -1,0 +1,41 @@
+// Package fusefs shows a state.FS as mounted file systems that answer Lustre's
+// ioctls.
+//
+// It keeps nothing that must survive: the namespace, HSM state and coordinator
+// are the state's; here are the open files of each mount, the pipes of its
+// copytools, and the translation between FUSE, Lustre's ABI and the state. One
+// [FS] has any number of mounts, and each is a Lustre client of its own.
+//
+// # Data
+//
+// The data of a file are an object, a plain file in the backing directory.
+// There are two kinds of open files:
+//
+//	passthrough   the kernel reads and writes the object itself; we hear of
+//	              open and close only
+//	direct        each read and write comes here, nothing is cached
+//
+// A released file is opened direct, and so is one that could be released now
+// (archived and clean): a direct handle follows its file to another object, or
+// waits until there is one. A passthrough handle cannot, so it keeps the
+// object it was opened on. The rest is passthrough where the kernel has it
+// (root, Linux 6.9), because that is as fast as the backing file system.
+//
+// What follows from this for release: any number of direct handles may be
+// open, as on Lustre. Passthrough readers, which are older than the archived
+// state, go on reading the data they opened, from an object that has no name
+// any more; on Lustre their next read would restore. With a passthrough writer
+// the release is refused with EBUSY; Lustre would grant it. Mount without
+// passthrough for the exact behaviour.
+//
+// # Waiting
+//
+// Reads, writes and truncates of a released file wait for the restore, opens
+// do not. FUSE reports any signal to a waiting thread; the wait ends only for
+// those that Lustre gives up for (see block.go).
+//
+// No lock of this package is held while something waits, while a pipe is
+// written, or while the kernel is asked to invalidate a cache: each of these
+// can need an answer from us first. A kernel invalidation runs in a goroutine
+// of its own for the same reason.
+package fusefs

@@ -90,6 +90,8 @@ func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, 
 		o: o, fs: fs, register: register, archives: o.Archives, log: o.Log, metrics: o.Metrics, host: host,
 		markers: newMarkers(), recent: newRecent(recentSize),
 	}
+	a.sched = newScheduler(o.Limits, a.run, a.sizeOf)
+	a.metrics.watch(a.sched)
 	return a, nil
 }
 
@@ -104,8 +106,6 @@ func (a *Agent) Serve(accept, work context.Context) error {
 	}
 	a.session.Store(&first)
 	a.serving.Store(true)
-	a.sched = newScheduler(context.WithoutCancel(work), a.o.Limits, a.run, a.sizeOf)
-	a.metrics.watch(a.sched)
 	a.log.Info("serving", "archive_ids", fmt.Sprint(a.archives.ids()), "limits", fmt.Sprintf("%+v", a.o.Limits))
 
 	report, stopReports := context.WithCancel(context.WithoutCancel(work))
@@ -166,9 +166,6 @@ type Status struct {
 // that the scheduler is alive.
 func (a *Agent) Status() Status {
 	st := Status{Serving: a.serving.Load(), Draining: a.draining.Load(), Waiting: map[string]int{}, Running: map[string]int{}}
-	if a.session.Load() == nil {
-		return st
-	}
 	for _, l := range a.sched.state() {
 		st.Waiting[l.name], st.Running[l.name] = l.waiting, l.running
 	}

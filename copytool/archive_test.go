@@ -238,3 +238,47 @@ func TestErrorsOfTheServiceHaveCodes(t *testing.T) {
 		})
 	}
 }
+
+// TestOldBlobThatCannotBeDeleted is not forgotten.
+func TestOldBlobThatCannotBeDeleted(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("old", "one")
+	r.archive(fid)
+	r.rename(fid, "new")
+	r.change(fid, "two")
+	failed := make(chan struct{})
+	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+		if op != "delete" {
+			return nil
+		}
+		close(failed)
+		return fail(op, n, blobstore.ErrImmutable)
+	}
+	r.archive(fid)
+	<-failed
+	if old := r.identity(fid).Superseded; len(old) != 1 || old[0].Name != "old" {
+		t.Errorf("superseded blobs: %v, want old", old)
+	}
+	r.store.before = nil
+	r.want(llapi.ActionArchive, fid, 0) // the file has not changed, and is there
+	r.stop()
+	r.wantNoBlob("old")
+	r.wantBlob("new", "two")
+}
+
+// TestEndThatIsNotTaken: whatever went well before, nobody knows of it.
+func TestEndThatIsNotTaken(t *testing.T) {
+	for errno, code := range map[syscall.Errno]Code{syscall.EIO: NotReported, syscall.ENOENT: Forgotten} {
+		r := newRig(t)
+		fid := r.write("f", "content")
+		it := r.item(llapi.ActionArchive, fid)
+		r.endError[key{it.Cookie, fid}] = &llapi.Error{Func: "end", Errno: errno}
+		r.send(it)
+		r.wait(it)
+		r.stop()
+		if !strings.Contains(r.log.String(), "code="+string(code)) {
+			t.Errorf("end failed with %v: no code %s in the log\n%s", errno, code, r.log)
+		}
+		r.wantBlob("f", "content")
+	}
+}

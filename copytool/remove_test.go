@@ -142,3 +142,20 @@ func FuzzParseForeign(f *testing.F) {
 		}
 	})
 }
+
+// TestRemoveOfAnUnknownCopy: Lustre says that there is a copy, and nothing says
+// where. A blob at the path that does not say whose it is stays.
+func TestRemoveOfAnUnknownCopy(t *testing.T) {
+	r := newRig(t)
+	r.store.foreign("f", "perhaps", nil)
+	fid := r.write("f", "content")
+	hsm := make([]byte, 24)
+	hsm[4] = byte(llapi.HSExists | llapi.HSArchived)
+	r.setXattr(fid, "trusted.hsm", string(hsm))
+	r.want(llapi.ActionRemove, fid, syscall.EIO)
+	r.wantBlob("f", "perhaps")
+	if errno := r.removeWith(fid, `{"file_id": "f"}`); errno != 0 {
+		t.Errorf("named by the request: ended with %v", errno)
+	}
+	r.wantNoBlob("f")
+}

@@ -177,3 +177,21 @@ func TestRestoreOfAnotherContainersCopy(t *testing.T) {
 	r.want(llapi.ActionRestore, fid, syscall.ENXIO)
 	r.wantCode(fid, NoArchiveConfigured)
 }
+
+// TestRestoreOfALongLayout: the blob has what would make the identity too large.
+func TestRestoreOfALongLayout(t *testing.T) {
+	r := newRig(t)
+	lov := make([]byte, maxLayout+8)
+	binary.LittleEndian.PutUint32(lov, 0x0BD60BD0)
+	fid := r.write("f", "content")
+	r.setXattr(fid, layoutXattr, string(lov))
+	r.archive(fid)
+	if id := r.identity(fid); id.Layout != nil || !id.LayoutInBlob {
+		t.Errorf("identity has %d bytes of layout, in the blob: %t", len(id.Layout), id.LayoutInBlob)
+	}
+	r.release(fid)
+	r.restore(fid)
+	if got := r.files[fid].layout; !slices.Equal(got, lov) {
+		t.Errorf("layout set: %d bytes, want %d", len(got), len(lov))
+	}
+}

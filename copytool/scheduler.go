@@ -29,11 +29,8 @@ const (
 // and size do on goroutines of their own, and a task costs the same whether
 // ten are queued or a hundred thousand.
 type scheduler struct {
-	run  func(ctx context.Context, t *task)
-	size func(t *task) int64
-	// base is the parent of every action's context. It never ends by itself:
-	// actions end with a cause, by cancel or abort.
-	base    context.Context
+	run     func(ctx context.Context, t *task)
+	size    func(t *task) int64
 	workers sync.WaitGroup
 
 	mu       sync.Mutex // guards all below, the lanes, and the marked fields of tasks
@@ -48,9 +45,9 @@ type scheduler struct {
 	quiet    chan struct{}     // closed when no task is left; nil if nobody waits
 }
 
-func newScheduler(base context.Context, l Limits, run func(context.Context, *task), size func(*task) int64) *scheduler {
+func newScheduler(l Limits, run func(context.Context, *task), size func(*task) int64) *scheduler {
 	s := &scheduler{
-		run: run, size: size, base: base,
+		run: run, size: size,
 		tasks: map[key]*task{}, files: map[llapi.FID]*fifo{}, early: map[key]time.Time{},
 		restores: newLane("RESTORE", l.Restores), archives: newLane("ARCHIVE", l.Archives), removes: newLane("REMOVE", l.Removes),
 		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
@@ -221,7 +218,9 @@ func (s *scheduler) releaseFile(t *task) {
 }
 
 func (s *scheduler) start(l *lane, t *task) {
-	ctx, cancel := context.WithCancelCause(s.base)
+	// The context of no caller: actions outlive the loop that received them,
+	// and end with a cause, by cancelTask or abort.
+	ctx, cancel := context.WithCancelCause(context.Background())
 	t.cancel = cancel
 	l.waiting--
 	l.running++

@@ -26,7 +26,7 @@ type stage struct {
 
 func newStage(l Limits) *stage {
 	st := &stage{sizes: map[llapi.FID]int64{}, running: map[key]chan struct{}{}, ended: map[key]error{}}
-	st.scheduler = newScheduler(context.Background(), l, st.work, func(t *task) int64 { return st.sizes[t.fid] })
+	st.scheduler = newScheduler(l, st.work, func(t *task) int64 { return st.sizes[t.fid] })
 	return st
 }
 
@@ -272,7 +272,7 @@ func TestManyTasks(t *testing.T) {
 	const n = 100_000
 	var mu sync.Mutex
 	ran := 0
-	s := newScheduler(context.Background(), Limits{8, 8, 8}, func(_ context.Context, x *task) {
+	s := newScheduler(Limits{8, 8, 8}, func(_ context.Context, x *task) {
 		mu.Lock()
 		defer mu.Unlock()
 		if x.cause == nil {
@@ -299,7 +299,7 @@ func BenchmarkQueue(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				s := newScheduler(context.Background(), Limits{8, 8, 8}, func(context.Context, *task) {}, func(*task) int64 { return 0 })
+				s := newScheduler(Limits{8, 8, 8}, func(context.Context, *task) {}, func(*task) int64 { return 0 })
 				s.submit(archiveTasks(n), nil)
 				<-s.idle()
 			}

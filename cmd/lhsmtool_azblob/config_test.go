@@ -94,14 +94,14 @@ func TestSecretsNeedAPrivateFile(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := program(t, nil, "--config", path, "--print-config", "/a")
+	code, _, stderr := program(t, nil, "--config", path, "--print-config", "/a")
 	if want := path + ":4: account_key is secret, and everybody may read the file; chmod 600 " + path; code != exitUsage || !strings.Contains(stderr, want) {
 		t.Errorf("exit %d, %q, want %q", code, stderr, want)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr = program(t, nil, "--config", path, "--print-config", "/a")
+	code, stdout, stderr := program(t, nil, "--config", path, "--print-config", "/a")
 	if code != exitOK || strings.Contains(stdout+stderr, "c2VjcmV0") || !strings.Contains(stdout, "account_key is set by "+path+":4") {
 		t.Errorf("exit %d, %q, %q; want the configuration without the key", code, stdout, stderr)
 	}

@@ -229,15 +229,22 @@ func (c *coordinator) dropFinished() {
 	}
 }
 
-// restart is what an MDT does when it starts: agents and running requests are
-// forgotten, restores go back to WAITING with their cookies, and everything else
-// that was STARTED stays so until it times out. It runs under the lock.
-func (c *coordinator) restart() {
-	for cookie := range c.running {
+// stopRunning forgets agents and what runs on them. Copytools are not told; their
+// progress and end find no request any more.
+func (c *coordinator) stopRunning() {
+	for cookie, run := range c.running {
 		delete(c.running, cookie)
+		if run.rec.action == ActionRestore && run.rec.status.final() {
+			c.endRestore(run.rec.fid.Ino(), false) // it was cancelled, and nobody will end it
+		}
 	}
 	c.order.Init()
 	c.agents = nil
+}
+
+// resume is the start of the coordinator: restores go back to WAITING with their
+// cookies, and everything else that was STARTED stays so until it times out.
+func (c *coordinator) resume() {
 	// Cookies start from the clock, and above all that are in the log.
 	c.cookie = max(c.cookie, uint64(time.Now().Unix()))
 	for e := c.started.Front(); e != nil; {
@@ -245,17 +252,11 @@ func (c *coordinator) restart() {
 		e = e.Next()
 		if r.action == ActionRestore {
 			c.setStatus(r, StatusWaiting)
+			c.fs.spill()
 		}
 	}
 	for e := c.blocked.Front(); e != nil; e = e.Next() {
 		c.beginRestore(e.Value.(*record).fid.Ino())
-	}
-	if c.state == controlEnabled {
-		// The clients' kernels register their copytools again by themselves. A
-		// coordinator that is not running yet turns them away, for good.
-		for _, cl := range c.clients {
-			c.reconnect(cl)
-		}
 	}
 	c.kick()
 }
@@ -267,8 +268,17 @@ func (c *coordinator) restart() {
 func (fs *FS) RestartCoordinator() {
 	fs.begin()
 	defer fs.end()
+	fs.cdt.stopRunning()
 	fs.params.reboot()
-	fs.cdt.restart()
+	fs.cdt.resume()
+	if fs.cdt.state == controlStopped {
+		return
+	}
+	// The clients' kernels register their copytools again by themselves. A
+	// coordinator that is not running yet turns them away, for good.
+	for _, cl := range fs.cdt.clients {
+		fs.cdt.reconnect(cl)
+	}
 }
 
 // setControl carries out a write to hsm_control. EINVAL for unknown words,
@@ -276,6 +286,10 @@ func (fs *FS) RestartCoordinator() {
 func (c *coordinator) setControl(word string) error {
 	switch word {
 	case "enabled":
+		if c.state == controlStopped {
+			c.fs.params.startCoordinator()
+			c.resume()
+		}
 		c.state = controlEnabled
 	case "disabled":
 		if c.state == controlStopped {
@@ -286,7 +300,8 @@ func (c *coordinator) setControl(word string) error {
 		if c.state == controlStopped {
 			return syscall.EALREADY
 		}
-		c.shutdown()
+		c.state = controlStopped
+		c.stopRunning()
 	case "purge":
 		c.purge()
 	case "help":
@@ -297,12 +312,6 @@ func (c *coordinator) setControl(word string) error {
 	}
 	c.kick()
 	return nil
-}
-
-// shutdown drops the agents; their copytools are not told.
-func (c *coordinator) shutdown() {
-	c.state = controlStopped
-	c.agents = nil
 }
 
 // purge cancels every record. Copytools get CANCELs for what they run, from an

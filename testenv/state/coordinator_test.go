@@ -413,3 +413,66 @@ func TestUnlinkBeforeDispatch(t *testing.T) {
 		w.wantStatuses("ARCHIVE FAILED, ARCHIVE SUCCEED")
 	})
 }
+
+// Stopping the coordinator forgets what runs; starting it again sends restores
+// once more and resets policy and masks.
+func TestShutdownAndEnabled(t *testing.T) {
+	inBubble(t, enabled, func(w *world) {
+		c := w.tool(1)
+		rel := c.released("rel", "x")
+		big := w.file("big", "x")
+		w.archiveReq(big)
+		it := c.mustNext(1)[0]
+		dv := c.start(it)
+		r := w.reader(rel)
+		re := c.mustNext(1)[0]
+		w.set("mdt.*.hsm.policy=+NBR")
+		w.set("mdt.*.hsm.user_request_mask=ARCHIVE")
+		w.set("mdt.*.hsm_control=shutdown")
+		w.is(c.end(it, dv, 0), syscall.EAGAIN)
+		w.wantBlocked(r)
+		w.set("mdt.*.hsm_control=enabled")
+		w.is(c.end(it, dv, 0), syscall.ENOENT)
+		if got := w.param("mdt.*.hsm.policy") + w.param("mdt.*.hsm.user_request_mask"); got != "NonBlockingRestore [NoRetryAction]RESTORE" {
+			t.Errorf("policy and mask: %s", got)
+		}
+		w.wantStatuses("ARCHIVE SUCCEED, ARCHIVE STARTED, RESTORE WAITING")
+		fresh := w.tool(1)
+		again := fresh.mustNext(1)[0]
+		if again.Cookie != re.Cookie {
+			t.Errorf("sent again: %+v", again)
+		}
+		fresh.restore(again, "x")
+		w.wantDone(nil, r)
+	})
+}
+
+// A reader of a restore that was cancelled must not wait for a copytool that the
+// coordinator has forgotten.
+func TestRestartWithACancelledRestore(t *testing.T) {
+	inBubble(t, enabled, func(w *world) {
+		c := w.tool(1)
+		f := c.released("f", "x")
+		r := w.reader(f)
+		c.mustNext(1)
+		w.ok(w.request(Root, UserCancel, 0, f))
+		c.mustNext(1)
+		w.RestartCoordinator()
+		w.wantBlocked(r)
+		c.restore(c.mustNext(1)[0], "x") // the reader asked again
+		w.wantDone(nil, r)
+	})
+}
+
+func TestInitialTunablesAreSetAfterTheStart(t *testing.T) {
+	inBubble(t, with("mdt.*.hsm.policy", "+NBR", "mdt.*.hsm.max_requests", "7"), func(w *world) {
+		want := "[NonBlockingRestore] [NoRetryAction]7"
+		if got := w.param("mdt.*.hsm.policy") + w.param("mdt.*.hsm.max_requests"); got != want {
+			t.Errorf("tunables: %s", got)
+		}
+		w.RestartCoordinator()
+		if got := w.param("mdt.*.hsm.policy") + w.param("mdt.*.hsm.max_requests"); got != want {
+			t.Errorf("after a restart: %s", got)
+		}
+	})
+}

@@ -59,11 +59,24 @@ type FS struct {
 // Open opens the file system in o.Back, replaying its journal, or makes a new
 // one there. It fails if another process has it open.
 func Open(o Options) (*FS, error) {
+	fs := newFS(o)
+	if len(fs.name) > 8 {
+		return nil, fmt.Errorf("open file system: name %q is longer than 8 characters", o.FSName)
+	}
+	if err := fs.load(o); err != nil {
+		if fs.lock != nil {
+			fs.lock.Close()
+		}
+		return nil, err
+	}
+	go fs.cdt.run() // Close waits for it
+	return fs, nil
+}
+
+// newFS makes an empty file system that nothing is loaded into yet.
+func newFS(o Options) *FS {
 	if o.FSName == "" {
 		o.FSName = "lustre"
-	}
-	if len(o.FSName) > 8 {
-		return nil, fmt.Errorf("open file system: name %q is longer than 8 characters", o.FSName)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -76,14 +89,7 @@ func Open(o Options) (*FS, error) {
 	fs.cdt.init(fs)
 	fs.params.init(fs)
 	fs.changes.init(fs)
-	if err := fs.load(o); err != nil {
-		if fs.lock != nil {
-			fs.lock.Close()
-		}
-		return nil, err
-	}
-	go fs.cdt.run() // Close waits for it
-	return fs, nil
+	return fs
 }
 
 func (fs *FS) load(o Options) error {
@@ -108,14 +114,9 @@ func (fs *FS) load(o Options) error {
 	defer fs.end()
 	fs.params.reapply()
 	fs.recoverWriters()
-	for name, value := range o.Params {
-		if err := fs.params.initial(name, value); err != nil {
-			return fmt.Errorf("set initial tunable: %w", err)
-		}
-	}
 	fs.cdt.replayed()
-	fs.cdt.restart()
-	return nil
+	fs.cdt.resume()
+	return fs.params.initial(o.Params)
 }
 
 func (fs *FS) takeLock(path string) error {

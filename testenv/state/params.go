@@ -15,6 +15,7 @@ import (
 // params are the tunables, guarded by FS.mu.
 type params struct {
 	fs        *FS
+	table     []param
 	set       map[string]string // what was set, by short name; kept over a restart of the daemon
 	permanent map[string]string // what was set for good; kept over a restart of the MDT too
 
@@ -53,31 +54,33 @@ const (
 	debugfs = "/sys/kernel/debug/lustre/"
 )
 
-// paramTable is in the order in which lctl lists a directory.
-var paramTable = []param{
-	{"mdt.hsm_control", sysfs, func(fs *FS) string { return string(fs.cdt.state) }, func(fs *FS, v string) error { return fs.cdt.setControl(v) }},
-	{"mdt.hsm.active_request_timeout", sysfs, duration(func(p *params) *time.Duration { return &p.activeTimeout }), setDuration(func(p *params) *time.Duration { return &p.activeTimeout })},
-	{"mdt.hsm.archive_count", sysfs, runningCount(ActionArchive), nil},
-	{"mdt.hsm.default_archive_id", sysfs, func(fs *FS) string { return strconv.Itoa(int(fs.params.defaultArchive)) }, setArchiveID},
-	{"mdt.hsm.grace_delay", sysfs, duration(func(p *params) *time.Duration { return &p.graceDelay }), setDuration(func(p *params) *time.Duration { return &p.graceDelay })},
-	{"mdt.hsm.loop_period", sysfs, duration(func(p *params) *time.Duration { return &p.loopPeriod }), setDuration(func(p *params) *time.Duration { return &p.loopPeriod })},
-	{"mdt.hsm.max_requests", sysfs, func(fs *FS) string { return strconv.Itoa(fs.params.maxRequests) }, setMaxRequests},
-	{"mdt.hsm.remove_archive_on_last_unlink", sysfs, func(fs *FS) string { return strconv.Itoa(int(bit(fs.params.removeOnUnlink, 1))) }, setRemoveOnUnlink},
-	{"mdt.hsm.remove_count", sysfs, runningCount(ActionRemove), nil},
-	{"mdt.hsm.restore_count", sysfs, runningCount(ActionRestore), nil},
-	{"mdt.hsm.actions", debugfs, (*FS).actionsText, nil},
-	{"mdt.hsm.active_requests", debugfs, (*FS).activeText, nil},
-	{"mdt.hsm.agents", debugfs, (*FS).agentsText, nil},
-	{"mdt.hsm.group_request_mask", debugfs, mask(maskGroup), setMask(maskGroup)},
-	{"mdt.hsm.other_request_mask", debugfs, mask(maskOther), setMask(maskOther)},
-	{"mdt.hsm.policy", debugfs, (*FS).policyText, setPolicy},
-	{"mdt.hsm.user_request_mask", debugfs, mask(maskUser), setMask(maskUser)},
-	{"mdd.changelog_current_mask", debugfs, func(fs *FS) string { return fs.changes.mask().String() }, nil},
-	{"mdd.changelog_gc", sysfs, func(fs *FS) string { return strconv.Itoa(fs.params.changelogGC) }, setInt(func(p *params) *int { return &p.changelogGC })},
-	{"mdd.changelog_mask", debugfs, func(fs *FS) string { return fs.params.changelogMask.String() }, setChangelogMask},
-	{"mdd.changelog_max_idle_time", sysfs, func(fs *FS) string { return strconv.Itoa(fs.params.changelogIdle) }, setInt(func(p *params) *int { return &p.changelogIdle })},
-	{"mdd.changelog_size", sysfs, func(fs *FS) string { return strconv.Itoa(fs.changes.size) }, nil},
-	{"mdd.changelog_users", debugfs, (*FS).changelogUsersText, nil},
+// newParamTable lists the tunables in the order in which lctl lists a directory.
+func newParamTable() []param {
+	return []param{
+		{"mdt.hsm_control", sysfs, func(fs *FS) string { return string(fs.cdt.state) }, func(fs *FS, v string) error { return fs.cdt.setControl(v) }},
+		{"mdt.hsm.active_request_timeout", sysfs, duration(func(p *params) *time.Duration { return &p.activeTimeout }), setDuration(func(p *params) *time.Duration { return &p.activeTimeout })},
+		{"mdt.hsm.archive_count", sysfs, runningCount(ActionArchive), nil},
+		{"mdt.hsm.default_archive_id", sysfs, func(fs *FS) string { return strconv.Itoa(int(fs.params.defaultArchive)) }, setArchiveID},
+		{"mdt.hsm.grace_delay", sysfs, duration(func(p *params) *time.Duration { return &p.graceDelay }), setDuration(func(p *params) *time.Duration { return &p.graceDelay })},
+		{"mdt.hsm.loop_period", sysfs, duration(func(p *params) *time.Duration { return &p.loopPeriod }), setDuration(func(p *params) *time.Duration { return &p.loopPeriod })},
+		{"mdt.hsm.max_requests", sysfs, func(fs *FS) string { return strconv.Itoa(fs.params.maxRequests) }, setMaxRequests},
+		{"mdt.hsm.remove_archive_on_last_unlink", sysfs, func(fs *FS) string { return strconv.Itoa(int(bit(fs.params.removeOnUnlink, 1))) }, setRemoveOnUnlink},
+		{"mdt.hsm.remove_count", sysfs, runningCount(ActionRemove), nil},
+		{"mdt.hsm.restore_count", sysfs, runningCount(ActionRestore), nil},
+		{"mdt.hsm.actions", debugfs, (*FS).actionsText, nil},
+		{"mdt.hsm.active_requests", debugfs, (*FS).activeText, nil},
+		{"mdt.hsm.agents", debugfs, (*FS).agentsText, nil},
+		{"mdt.hsm.group_request_mask", debugfs, mask(maskGroup), setMask(maskGroup)},
+		{"mdt.hsm.other_request_mask", debugfs, mask(maskOther), setMask(maskOther)},
+		{"mdt.hsm.policy", debugfs, (*FS).policyText, setPolicy},
+		{"mdt.hsm.user_request_mask", debugfs, mask(maskUser), setMask(maskUser)},
+		{"mdd.changelog_current_mask", debugfs, func(fs *FS) string { return fs.changes.mask().String() }, nil},
+		{"mdd.changelog_gc", sysfs, func(fs *FS) string { return strconv.Itoa(fs.params.changelogGC) }, setInt(func(p *params) *int { return &p.changelogGC })},
+		{"mdd.changelog_mask", debugfs, func(fs *FS) string { return fs.params.changelogMask.String() }, setChangelogMask},
+		{"mdd.changelog_max_idle_time", sysfs, func(fs *FS) string { return strconv.Itoa(fs.params.changelogIdle) }, setInt(func(p *params) *int { return &p.changelogIdle })},
+		{"mdd.changelog_size", sysfs, func(fs *FS) string { return strconv.Itoa(fs.changes.size) }, nil},
+		{"mdd.changelog_users", debugfs, (*FS).changelogUsersText, nil},
+	}
 }
 
 // defaults are those of a fresh Lustre.
@@ -88,14 +91,18 @@ func (p *params) defaults() {
 	p.maxRequests = 3
 	p.defaultArchive = 1
 	p.removeOnUnlink = false
-	p.nonBlockingRestore, p.noRetryAction = false, true
-	p.masks = [3]actionMask{maskOf(ActionRestore), maskOf(ActionRestore), maskOf(ActionRestore)}
 	p.changelogMask = maskMark
 	p.changelogGC, p.changelogIdle = 1, 2592000
+	p.coordinatorDefaults()
+}
+
+func (p *params) coordinatorDefaults() {
+	p.nonBlockingRestore, p.noRetryAction = false, true
+	p.masks = [3]actionMask{maskOf(ActionRestore), maskOf(ActionRestore), maskOf(ActionRestore)}
 }
 
 func (p *params) init(fs *FS) {
-	p.fs = fs
+	p.fs, p.table = fs, newParamTable()
 	p.set, p.permanent = make(map[string]string), make(map[string]string)
 	p.defaults()
 }
@@ -111,8 +118,8 @@ func (p *param) fullName(fs *FS) string {
 func (fs *FS) matchParams(pattern string) []*param {
 	pattern = strings.ReplaceAll(pattern, ".", "/")
 	var found []*param
-	for n := range paramTable {
-		p := &paramTable[n]
+	for n := range fs.params.table {
+		p := &fs.params.table[n]
 		if ok, _ := path.Match(pattern, strings.ReplaceAll(p.fullName(fs), ".", "/")); ok {
 			found = append(found, p)
 		}
@@ -254,8 +261,24 @@ func (p *params) dump(e *encoder) {
 	}
 }
 
-// initial sets a tunable of Options, unless this file system had it set before.
-func (p *params) initial(pattern, value string) error {
+// initial sets the tunables of Options that this file system did not have set
+// before. hsm_control comes first, since the start of the coordinator resets
+// others.
+func (p *params) initial(wanted map[string]string) error {
+	for _, control := range []bool{true, false} {
+		for _, pattern := range slices.Sorted(maps.Keys(wanted)) {
+			if strings.HasSuffix(pattern, "hsm_control") != control {
+				continue
+			}
+			if err := p.setInitial(pattern, wanted[pattern]); err != nil {
+				return fmt.Errorf("set initial tunable: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *params) setInitial(pattern, value string) error {
 	found := p.fs.matchParams(pattern)
 	if len(found) == 0 {
 		return noParam("set_param", pattern)
@@ -272,6 +295,25 @@ func (p *params) initial(pattern, value string) error {
 	return nil
 }
 
+// startCoordinator resets what the coordinator resets whenever it starts.
+func (p *params) startCoordinator() {
+	p.coordinatorDefaults()
+	for n := range p.table {
+		one := &p.table[n]
+		if one.name != "mdt.hsm.policy" && !strings.HasSuffix(one.name, "_request_mask") {
+			continue
+		}
+		delete(p.set, one.name)
+		if value, ok := p.permanent[one.name]; ok {
+			p.set[one.name] = value
+			if err := one.set(p.fs, value); err != nil {
+				p.fs.logger.Error("cannot set tunable", "name", one.name, "value", value, "err", err)
+			}
+		}
+		p.encode(&p.fs.tx, one.name)
+	}
+}
+
 // reboot gives every tunable the value it has when the MDT starts.
 func (p *params) reboot() {
 	before := p.set
@@ -286,8 +328,8 @@ func (p *params) reboot() {
 func (p *params) reapply() {
 	p.defaults()
 	p.fs.cdt.state = controlStopped
-	for n := range paramTable {
-		one := &paramTable[n]
+	for n := range p.table {
+		one := &p.table[n]
 		value, ok := p.set[one.name]
 		if !ok || one.set == nil {
 			continue

@@ -220,6 +220,12 @@ func (fs *FS) applyName(d *decoder) {
 		d.fail()
 		return
 	}
+	for up := dir; child.dir != nil && up != nil; up = up.parent {
+		if up == child {
+			d.fail() // a directory inside itself
+			return
+		}
+	}
 	if child.dir != nil && child.parent != nil && child != dir.dir.get(name) {
 		fs.detach(child.parent, child.name) // a directory has one name
 	}

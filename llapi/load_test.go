@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 func helper(t *testing.T, what string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(append(os.Environ(), helperVariable+"="+what), env...)
+	cmd.Env = append(append(os.Environ(), helperVariable+"="+what, "GORACE=atexit_sleep_ms=0"), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("helper %s: %v\n%s", what, err, out)

@@ -84,9 +84,10 @@ func (fs *FS) Mount(dir string) (*Mount, error) {
 }
 
 func prepare(dir string) error {
-	var st unix.Stat_t
 	for {
-		err := unix.Stat(dir, &st)
+		// Not stat: that can still be answered from the kernel's cache.
+		var st unix.Statfs_t
+		err := unix.Statfs(dir, &st)
 		if !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ECONNABORTED) {
 			break
 		}

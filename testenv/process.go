@@ -42,8 +42,9 @@ func start(cmd *exec.Cmd) (*Process, error) {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	if raceEnabled && os.Getenv("GORACE") == "" {
-		// A program with the race detector sleeps for a second before it ends.
-		cmd.Env = append(cmd.Environ(), "GORACE=atexit_sleep_ms=0")
+		// By default a program with the race detector sleeps for a second before
+		// it ends, and goes on after a race, which then only a log would show.
+		cmd.Env = append(cmd.Environ(), "GORACE=atexit_sleep_ms=0 halt_on_error=1")
 	}
 	if err := startOnLastingThread(cmd); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -10,11 +11,13 @@ import (
 	"syscall"
 	"time"
 
+	"lhsm-azblob/testenv/lioc"
 	"lhsm-azblob/testenv/state"
 )
 
-// A Fault spoils calls that the state does not see: data, and the messages on
-// a copytool's pipe. The state has its own for the rest.
+// A Fault spoils calls that the state does not see or does not tell apart: data,
+// messages on a copytool's pipe, look-ups by FID. The state has its own for the
+// rest.
 type Fault struct {
 	Op    string    // one of FaultOps
 	FID   state.FID // only this file; zero: every file. Not for pipes
@@ -24,15 +27,29 @@ type Fault struct {
 	Delay time.Duration // before the call fails or goes on
 }
 
-// FaultOps are the operations a Fault can name. The data operations make new
-// opens direct, since passthrough data do not come by here.
-var FaultOps = []string{
-	"read", "write", "lseek", "fsync", // data
-	"pipe-split",    // a message in two pieces; the second when the first has been read
-	"pipe-garbage",  // a message with a wrong magic number instead of the real one
-	"pipe-close",    // the pipe closed instead of the message
-	"pipe-shutdown", // a shutdown message instead of the message
-}
+var (
+	// While one of these is armed new opens are direct, since passthrough data
+	// do not come by here.
+	dataOps = []string{"read", "write", "lseek", "fsync"}
+
+	pipeOps = []string{
+		"pipe-split",    // a message in two pieces; the second when the first has been read
+		"pipe-garbage",  // a message with a wrong magic number instead of the real one
+		"pipe-close",    // the pipe closed instead of the message
+		"pipe-shutdown", // a shutdown message instead of the message
+	}
+
+	ioctlOps = map[uint32]string{
+		lioc.FID2Path:   "fid2path",
+		lioc.Path2FID:   "path2fid",
+		lioc.GetParent:  "getparent",
+		lioc.FID2MDTIdx: "mdt_index",
+		lioc.Futimes3:   "futimes",
+	}
+)
+
+// FaultOps are the operations a Fault can name.
+var FaultOps = slices.Concat(dataOps, pipeOps, slices.Sorted(maps.Values(ioctlOps)))
 
 type faults struct {
 	active atomic.Int32 // length of list; the hot path looks no further
@@ -67,7 +84,7 @@ func (s *faults) onData() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.list, func(f *Fault) bool { return !strings.HasPrefix(f.Op, "pipe-") })
+	return slices.ContainsFunc(s.list, func(f *Fault) bool { return slices.Contains(dataOps, f.Op) })
 }
 
 // check delays or fails one call, as armed.
@@ -120,11 +137,9 @@ func (s *faults) take(op string, fid state.FID) (Fault, bool) {
 
 // pipe returns the pipe fault that hits the next message.
 func (s *faults) pipe() string {
-	for _, op := range FaultOps {
-		if strings.HasPrefix(op, "pipe-") {
-			if _, hit := s.take(op, state.FID{}); hit {
-				return op
-			}
+	for _, op := range pipeOps {
+		if _, hit := s.take(op, state.FID{}); hit {
+			return op
 		}
 	}
 	return ""

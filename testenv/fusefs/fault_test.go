@@ -48,6 +48,10 @@ func TestIoctlFaults(t *testing.T) {
 		t.Errorf("spoiled STATE_GET: %v", err)
 	}
 	wantState(t, l.Path("f"), 0)
+	l.Fault("fid2path", "errno=EIO", "count=1", "delay=1ms")
+	if _, _, err := fid2path(t, l.Mount(), fidOf(t, l.Path("f")), 0, 4096); !errors.Is(err, syscall.EIO) {
+		t.Errorf("spoiled FID2PATH: %v", err)
+	}
 	if r := l.Command("fault", "add", "nonsense", "errno=EIO"); r.Code == 0 {
 		t.Error("a fault for an operation that does not exist was accepted")
 	}

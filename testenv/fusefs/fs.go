@@ -60,11 +60,14 @@ func (fs *FS) Stop() {
 	}
 }
 
-// changed tells every kernel that what it knows of a file is out of date.
+// changed tells every kernel that what it knows of a file is out of date: of its
+// attributes at once, so that the caller's next stat sees the new ones, of its
+// data when it can be.
 func (fs *FS) changed(fid state.FID) {
 	for _, m := range fs.Mounts() {
-		// Nobody waits for it: the kernel may wait for a page that is locked by
-		// a reader who waits for us.
-		go m.invalidate(fid)
+		m.invalidate(fid, attributesOnly)
+		// Nobody waits for this one: the kernel may wait for a page that is
+		// locked by a reader who waits for us.
+		go m.invalidate(fid, 0)
 	}
 }

@@ -117,19 +117,19 @@ func modes(t *testing.T, f func(t *testing.T, l *testenv.Lustre)) {
 	t.Run("direct", func(t *testing.T) { f(t, testenv.StartLustre(t, testenv.Options{NoPassthrough: true})) })
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
-func wantContent(t *testing.T, path, want string) {
+func wantContent(t testing.TB, path, want string) {
 	t.Helper()
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
@@ -147,7 +147,7 @@ func ioctl(f *os.File, cmd uint32, arg []byte) (int, error) {
 	return int(n), nil
 }
 
-func open(t *testing.T, path string) *os.File {
+func open(t testing.TB, path string) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	must(t, err)
@@ -156,7 +156,7 @@ func open(t *testing.T, path string) *os.File {
 }
 
 // call runs an ioctl on a path that must succeed, and decodes its answer.
-func call[T lioc.Struct](t *testing.T, path string, cmd uint32, in T) T {
+func call[T lioc.Struct](t testing.TB, path string, cmd uint32, in T) T {
 	t.Helper()
 	b := lioc.Encode(in)
 	if _, err := ioctl(open(t, path), cmd, b); err != nil {
@@ -167,12 +167,12 @@ func call[T lioc.Struct](t *testing.T, path string, cmd uint32, in T) T {
 	return out
 }
 
-func fidOf(t *testing.T, path string) lioc.FID {
+func fidOf(t testing.TB, path string) lioc.FID {
 	t.Helper()
 	return call(t, path, lioc.Path2FID, lioc.FID{})
 }
 
-func wantState(t *testing.T, path string, want uint32) {
+func wantState(t testing.TB, path string, want uint32) {
 	t.Helper()
 	if got := call(t, path, lioc.HSMStateGet, lioc.UserState{}).States; got != want {
 		t.Errorf("state of %s: %#x, want %#x", filepath.Base(path), got, want)
@@ -180,7 +180,7 @@ func wantState(t *testing.T, path string, want uint32) {
 }
 
 // request asks for an action as lfs does.
-func request(t *testing.T, mount string, action uint32, fids ...lioc.FID) error {
+func request(t testing.TB, mount string, action uint32, fids ...lioc.FID) error {
 	t.Helper()
 	r := lioc.Request{Action: action}
 	for _, fid := range fids {
@@ -193,7 +193,7 @@ func request(t *testing.T, mount string, action uint32, fids ...lioc.FID) error 
 // A copytool is the least that can archive and restore: it keeps files in
 // memory. Its steps are the calls that liblustreapi makes.
 type copytool struct {
-	t     *testing.T
+	t     testing.TB
 	mount string
 	root  *os.File
 	pipe  *os.File
@@ -202,14 +202,14 @@ type copytool struct {
 
 const processID = 4242 // what the copytool says its pid is
 
-func register(t *testing.T, mount string, archives ...uint32) *copytool {
+func register(t testing.TB, mount string, archives ...uint32) *copytool {
 	t.Helper()
 	c, err := tryRegister(t, mount, archives...)
 	must(t, err)
 	return c
 }
 
-func tryRegister(t *testing.T, mount string, archives ...uint32) (*copytool, error) {
+func tryRegister(t testing.TB, mount string, archives ...uint32) (*copytool, error) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	must(t, err)
@@ -384,7 +384,7 @@ func (c *copytool) released(l *testenv.Lustre, name, content string) string {
 }
 
 // waitFor asks for a tunable until it shows what it must.
-func waitFor(t *testing.T, l *testenv.Lustre, pattern, what string) {
+func waitFor(t testing.TB, l *testenv.Lustre, pattern, what string) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !strings.Contains(l.GetParam(pattern), what) {

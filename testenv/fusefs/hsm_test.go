@@ -383,3 +383,40 @@ func TestFullPipe(t *testing.T) {
 	l.WaitIdle()
 	wantState(t, filepath.Join(l.Mount(), entries[0].Name()), archived)
 }
+
+func TestEviction(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{})
+	c := register(t, l.Mount())
+	write(t, l.Path("f"), "content")
+	must(t, request(t, l.Mount(), lioc.UserArchive, fidOf(t, l.Path("f"))))
+	cp := c.begin(c.next())
+	if r := l.Command("evict", l.Mount()); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	if got := l.GetParam("mdt.*.hsm.agents"); strings.Contains(got, "uuid") {
+		t.Errorf("agents after the eviction: %s", got)
+	}
+	if r := l.Command("reconnect", l.Mount()); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	if got := l.GetParam("mdt.*.hsm.agents"); !strings.Contains(got, "uuid") {
+		t.Errorf("agents after the client came back: %s", got)
+	}
+	must(t, c.end(cp, 0)) // the action survived it
+	wantState(t, l.Path("f"), archived)
+}
+
+func TestCoordinatorRestart(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{})
+	c := register(t, l.Mount())
+	write(t, l.Path("f"), "content")
+	must(t, request(t, l.Mount(), lioc.UserArchive, fidOf(t, l.Path("f"))))
+	cp := c.begin(c.next())
+	if r := l.Command("restart-coordinator"); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	if err := c.end(cp, 0); err == nil {
+		t.Error("the end of an action that the coordinator forgot was accepted")
+	}
+	wantContent(t, l.Path("f"), "content")
+}

@@ -63,7 +63,10 @@ func (m *Mount) Ioctl(cancel <-chan struct{}, in *fuse.IoctlIn, arg []byte, out 
 	if serve == nil {
 		return fuse.Status(syscall.ENOTTY)
 	}
-	err := serve(c)
+	err := m.fs.faults.check(m.fs.ctx, ioctlOps[in.Cmd], c.fid)
+	if err == nil {
+		err = serve(c)
+	}
 	if err != nil {
 		m.fs.log.Debug("ioctl", "cmd", fmt.Sprintf("%#x", in.Cmd), "fid", c.fid, "pid", in.Pid, "err", err)
 	}

@@ -225,6 +225,9 @@ func TestStateSetAndDataVersion(t *testing.T) {
 func TestImport(t *testing.T) {
 	l := testenv.StartLustre(t, testenv.Options{})
 	write(t, l.Path("f"), "")
+	if st, err := os.Stat(l.Path("f")); err != nil || st.Size() != 0 { // and now the kernel knows it
+		t.Fatal(st, err)
+	}
 	call(t, l.Path("f"), lioc.HSMImport, lioc.UserImport{Size: 12345, Mtime: 1000, UID: 5, GID: 6, Mode: 0o640, ArchiveID: 2})
 	wantState(t, l.Path("f"), released)
 	st, err := os.Stat(l.Path("f"))

@@ -135,15 +135,18 @@ func (m *Mount) Close() {
 	}
 }
 
-// invalidate makes the kernel forget attributes and pages of a file. It can
-// wait; see FS.changed.
-func (m *Mount) invalidate(fid state.FID) {
+// attributesOnly is the offset that spares the data.
+const attributesOnly = -1
+
+// invalidate makes the kernel forget the attributes of a file, and its data
+// from an offset on. With data it can wait; see FS.changed.
+func (m *Mount) invalidate(fid state.FID, offset int64) {
 	m.mu.Lock()
 	last := uint64(m.epoch[fid])
 	m.mu.Unlock()
 	for e := range last + 1 {
 		// Fails for nodes that this kernel does not know, which is as good.
-		_ = m.server.InodeNotify(nodeOf(fid)|e<<epochShift, 0, 0)
+		_ = m.server.InodeNotify(nodeOf(fid)|e<<epochShift, offset, 0)
 	}
 }
 

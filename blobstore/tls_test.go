@@ -117,3 +117,10 @@ func fakeToken() string {
 		"iat": now - 60, "nbf": now - 60, "exp": now + 3600, "ver": "1.0",
 	}) + ".c2lnbmF0dXJl"
 }
+
+// trust is a configuration that trusts one more certificate.
+func trust(pem []byte) *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &tls.Config{RootCAs: pool}
+}

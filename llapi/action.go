@@ -57,6 +57,9 @@ func (c *Copytool) begin(item ActionItem, mdtIndex, openFlags int, failed bool) 
 	if item.Action == ActionRestore || item.DFID.IsZero() {
 		item.DFID = item.FID
 	}
+	if item.Action == ActionRestore {
+		defer lockRoot()() // the library looks for the parent directory
+	}
 	header := item.header(0)
 	isError := C.int(0)
 	if failed {

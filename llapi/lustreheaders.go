@@ -97,6 +97,16 @@ AT(struct lustre_kernelcomm, lk_uid, 8);
 AT(struct lustre_kernelcomm, lk_group, 12);
 AT(struct lustre_kernelcomm, lk_flags, 20);
 IS(KUC_GRP_HSM, 2);
+SIZE(struct kuc_hdr, 8);
+AT(struct kuc_hdr, kuc_magic, 0);
+AT(struct kuc_hdr, kuc_transport, 2);
+AT(struct kuc_hdr, kuc_msgtype, 4);
+AT(struct kuc_hdr, kuc_msglen, 6);
+IS(KUC_MAGIC, 0x191C);
+IS(KUC_TRANSPORT_GENERIC, 1);
+IS(KUC_TRANSPORT_HSM, 2);
+IS(KUC_MSG_SHUTDOWN, 1);
+IS(HMT_ACTION_LIST, 100);
 IS(LK_FLG_STOP, 1);
 
 IS(HSMA_NONE, 10);

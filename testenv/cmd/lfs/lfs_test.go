@@ -193,6 +193,14 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+func TestListCommands(t *testing.T) {
+	got := run(t, "--list-commands", nil)
+	if !strings.HasPrefix(got.stdout, "help                --help              version             --version           \n") ||
+		!strings.HasSuffix(got.stdout, "hsm_remove          hsm_cancel          \n") || got.rc != 0 {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestTwoFileSystems(t *testing.T) {
 	dir := workDir(t)
 	other := "/proc/self/status"

@@ -58,6 +58,9 @@ func (l *lfs) run(argv []string) int {
 	switch argv[0] {
 	case "help", "--help":
 		return l.help(argv[1:])
+	case "list-commands", "--list-commands":
+		l.list()
+		return 0
 	case "version", "--version":
 		l.printf("%s %s\n", l.prog, version)
 		return 0
@@ -97,6 +100,20 @@ func (l *lfs) help(topics []string) int {
 		l.errorf("%s: '%s' is not a valid command. See '%s --list-commands'.\n", l.prog, topic, l.prog)
 	}
 	return 0
+}
+
+// list prints the commands in the four columns of the real one.
+func (l *lfs) list() {
+	names := []string{"help", "--help", "version", "--version", "list-commands", "--list-commands"}
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	for i, name := range names {
+		l.printf("%-19s ", name)
+		if i%4 == 3 || i == len(names)-1 {
+			l.printf("\n")
+		}
+	}
 }
 
 // load loads liblustreapi for a command, and tells it the command's name for

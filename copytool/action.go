@@ -39,7 +39,7 @@ func (a *Agent) run(ctx context.Context, t *task) {
 	start := time.Now()
 	j := &job{
 		Agent: a, t: t, ref: Ref{FID: t.fid},
-		log: a.log.With("op", t.item.Action.String(), "cookie", fmt.Sprintf("%#x", t.cookie), "fid", t.fid.String()),
+		log: a.log.With("op", t.item.Action.String(), "cookie", cookieText(t.cookie), "fid", t.fid.String()),
 	}
 	defer j.close()
 	err := t.cause
@@ -57,6 +57,9 @@ func (a *Agent) run(ctx context.Context, t *task) {
 	}
 	j.finished(v, err, time.Since(start))
 }
+
+// cookieText is a cookie as Lustre prints it.
+func cookieText(cookie uint64) string { return fmt.Sprintf("%#x", cookie) }
 
 // settle puts the cause in place of what a cancelled context led to.
 func settle(ctx context.Context, err error) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"slices"
 	"strings"
 	"syscall"
@@ -134,14 +135,17 @@ func (j *job) foreignLocation(names []string) blobstore.Name {
 func parseForeign(value, container string) (blobstore.Name, bool) {
 	value = strings.TrimRight(value, "\x00")
 	scheme, rest, isURL := strings.Cut(value, "://")
-	if !isURL {
-		name := strings.TrimLeft(value, "/")
-		return blobstore.Name(name), name != ""
+	name, ok := strings.TrimLeft(value, "/"), true
+	switch {
+	case !isURL:
+	case scheme == "az":
+		name, ok = strings.CutPrefix(rest, container+"/")
+	default:
+		u, err := url.Parse(value) // undoes escapes, and leaves a SAS behind
+		if err != nil {
+			return "", false
+		}
+		name, ok = strings.CutPrefix(u.Path, "/"+container+"/")
 	}
-	if scheme != "az" {
-		_, rest, _ = strings.Cut(rest, "/") // the host
-		rest, _, _ = strings.Cut(rest, "?") // no credential is a name
-	}
-	in, name, _ := strings.Cut(rest, "/")
-	return blobstore.Name(name), in == container && name != ""
+	return blobstore.Name(name), ok && name != "" && !strings.Contains(name, "\x00")
 }

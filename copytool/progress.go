@@ -61,6 +61,6 @@ func (a *Agent) beatOne(t *task, now time.Time) {
 	case errors.Is(err, syscall.ENOENT):
 		a.sched.cancelTask(t, errForgotten)
 	default:
-		a.log.Debug("report progress", "cookie", t.cookie, "fid", t.fid.String(), "err", err)
+		a.log.Debug("report progress", "cookie", cookieText(t.cookie), "fid", t.fid.String(), "err", err)
 	}
 }

@@ -96,7 +96,7 @@ func (a *Agent) accept(list *llapi.ActionList) {
 		now     = time.Now()
 	)
 	for _, item := range list.Items {
-		a.log.Debug("received", "op", item.Action, "cookie", item.Cookie, "fid", item.FID, "archive_id", list.ArchiveID, "flags", uint64(list.Flags))
+		a.log.Debug("received", "op", item.Action.String(), "cookie", cookieText(item.Cookie), "fid", item.FID.String(), "archive_id", list.ArchiveID, "flags", uint64(list.Flags))
 		if item.Action == llapi.ActionCancel {
 			cancels = append(cancels, key{item.Cookie, item.FID})
 			continue

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -100,13 +101,13 @@ const archiveField = "Archive"
 // fileType is the Go type of a configuration file, made from the table of
 // options: the decoder then refuses what is not in it. Values may be of any
 // type here; each option's kind reads them as it reads a flag.
-func fileType() reflect.Type {
+var fileType = sync.OnceValue(func() reflect.Type {
 	table := reflect.StructOf(fields((*option).inArchive))
 	top := append(fields((*option).inFile), reflect.StructField{
 		Name: archiveField, Type: reflect.SliceOf(table), Tag: `toml:"archive"`,
 	})
 	return reflect.StructOf(top)
-}
+})
 
 func fields(keep func(*option) bool) []reflect.StructField {
 	var fs []reflect.StructField

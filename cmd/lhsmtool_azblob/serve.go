@@ -27,7 +27,7 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 		return err
 	}
 	log := logger(s, stderr)
-	llapi.SetLogger(log.With("from", "liblustreapi"))
+	llapi.SetLogger(slog.New(demoted{log.Handler()}).With("from", "liblustreapi"))
 	metrics := copytool.NewMetrics()
 	metrics.Build(version)
 	s.pool.UserAgent, s.pool.Logger, s.pool.Observe = programName+"/"+version, log, metrics.ObserveRequest
@@ -114,3 +114,22 @@ func logger(s *settings, w io.Writer) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(w, o))
 }
+
+// demoted logs everything at debug. What the library says of an error comes
+// back as the error, and is logged, or printed, where that is handled.
+type demoted struct{ slog.Handler }
+
+func (d demoted) Enabled(ctx context.Context, _ slog.Level) bool {
+	return d.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+func (d demoted) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return d.Handler.Handle(ctx, r)
+}
+
+func (d demoted) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return demoted{d.Handler.WithAttrs(attrs)}
+}
+
+func (d demoted) WithGroup(name string) slog.Handler { return demoted{d.Handler.WithGroup(name)} }

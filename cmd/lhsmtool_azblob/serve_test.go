@@ -195,3 +195,13 @@ func TestNotify(t *testing.T) {
 	hear("STOPPING=1")
 	p.wantExit(exitOK)
 }
+
+// TestCoordinatorOff: one line, also of the library's.
+func TestCoordinatorOff(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{})
+	l.SetParam("mdt.*.hsm_control", "shutdown")
+	code, stdout, stderr := program(t, nil, append(goodSettings(t), l.Mount())...)
+	if code != exitFailure || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "lctl set_param -P mdt.*.hsm_control=enabled") {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+}

@@ -1,0 +1,190 @@
+package blobstore
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lhsm-azblob/testenv/blobsink"
+)
+
+// openSink opens a container of a sink.
+func openSink(t testing.TB, po PoolOptions, o ContainerOptions) *Container {
+	t.Helper()
+	o.URL = blobsink.Start(t, blobsink.Pattern, false).URL + "/data"
+	o.Credential = Credential{Mode: ModeSharedKey, AccountKey: "a2V5"}
+	return open(t, newPool(t, po), o)
+}
+
+// Many transfers at a time, large and small, up and down: at no time are more
+// requests in flight or more bytes on loan than allowed.
+func TestLimitsHoldUnderLoad(t *testing.T) {
+	const memory, transfers = 10 * testBlock, 3
+	c := openSink(t, PoolOptions{Memory: memory, Transfers: transfers}, ContainerOptions{})
+	var inFlight, most atomic.Int64
+	inject(c.pool, func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+		if n := inFlight.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer inFlight.Add(-1)
+		if n := c.pool.MemoryInUse(); n > memory {
+			t.Errorf("%d bytes of memory in use", n)
+		}
+		return real.RoundTrip(req)
+	})
+	var all sync.WaitGroup
+	for i := range 24 {
+		size := int64(i * i * testBlock / 16)
+		all.Go(func() {
+			n := Name("f" + strings.Repeat("x", i))
+			info, err := c.Upload(t.Context(), n, patternSource{}, size, UploadOptions{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, err = c.Download(t.Context(), n, &target{}, DownloadOptions{ETag: info.ETag, Size: size, CRC64: info.CRC64, CheckCRC64: true})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := most.Load(); n > transfers {
+		t.Errorf("%d requests at a time", n)
+	}
+}
+
+// patternSource is a file without end of what a sink gives back.
+type patternSource struct{}
+
+var pattern = sync.OnceValue(func() []byte {
+	b := make([]byte, 1<<20)
+	_, _ = blobsink.Pattern.Reader(1 << 20).Read(b)
+	return b
+})
+
+func (patternSource) ReadAt(p []byte, off int64) (n int, _ error) {
+	for n < len(p) {
+		n += copy(p[n:], pattern()[(off+int64(n))%(1<<20):])
+	}
+	return n, nil
+}
+
+// The limit holds from end to end: for files that go in one request, for parts
+// of a large one, up and down. (That it is used up, and holds in each second, is
+// tested on the connection alone, where time can be faked.)
+func TestBandwidthFromEndToEnd(t *testing.T) {
+	const limit = 2 << 20
+	for _, size := range []int64{128 << 10, 512 << 10} {
+		c := openSink(t, PoolOptions{Bandwidth: limit}, ContainerOptions{BlockSize: 256 << 10})
+		start := time.Now()
+		info, err := c.Upload(t.Context(), "a", patternSource{}, size, UploadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Download(t.Context(), "a", &target{}, DownloadOptions{ETag: info.ETag, Size: size}); err != nil {
+			t.Fatal(err)
+		}
+		least := time.Duration(float64(2*size-limit/piecesPerSecond) / limit * float64(time.Second))
+		if took := time.Since(start); took < least {
+			t.Errorf("%d bytes up and down in %s, want at least %s", size, took, least)
+		}
+		c.pool.SetBandwidth(0)
+	}
+}
+
+// A server that takes a request and never says a word.
+func TestSilentServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
+	c := open(t, newPool(t, PoolOptions{Retries: -1, StallTimeout: 50 * time.Millisecond}), ContainerOptions{
+		URL: "http://" + l.Addr().String() + "/account/data", Credential: Credential{Mode: ModeSharedKey, AccountKey: "a2V5"},
+	})
+	within(t, 10*time.Second, func(ctx context.Context) {
+		_, err := c.Stat(ctx, "a")
+		wantKind(t, err, ErrUnreachable)
+		_, err = c.Upload(ctx, "a", bytes.NewReader(randomBytes(5*testBlock)), 5*testBlock, UploadOptions{})
+		wantKind(t, err, ErrUnreachable)
+		if err != nil && !strings.Contains(err.Error(), "no answer from") {
+			t.Errorf("error does not say what is wrong: %v", err)
+		}
+	})
+}
+
+// A copy that the service takes its time for.
+func TestCopyIsAwaited(t *testing.T) {
+	c := openSink(t, PoolOptions{}, ContainerOptions{})
+	if _, err := c.Upload(t.Context(), "a", patternSource{}, 5, UploadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	looks := 0
+	pending := func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+		resp, err := real.RoundTrip(req)
+		if err == nil && resp.Header.Get("x-ms-copy-status") != "" && opOf(req) == "head-blob" {
+			if looks++; looks < 4 {
+				resp.Header.Set("x-ms-copy-status", "pending")
+			}
+		}
+		return resp, err
+	}
+	inject(c.pool, pending)
+	if info, err := c.Copy(t.Context(), "a", "b", CopyOptions{}); err != nil || info.Size != 5 || looks != 4 {
+		t.Errorf("copy after %d looks: %+v, %v", looks, info, err)
+	}
+
+	looks = -1000
+	ctx, cancel := context.WithCancel(t.Context())
+	var aborted atomic.Bool
+	inject(c.pool, func(n int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+		switch {
+		case opOf(req) == "abort-copy":
+			aborted.Store(true)
+			return answer(req, http.StatusNoContent, ""), nil
+		case looks > -998:
+			cancel()
+		}
+		return real.RoundTrip(req)
+	})
+	_, err := c.Copy(ctx, "a", "c", CopyOptions{})
+	wantKind(t, err, context.Canceled)
+	if !aborted.Load() {
+		t.Error("a copy that nobody waits for was not aborted")
+	}
+}
+
+func TestFailedCopy(t *testing.T) {
+	c := openSink(t, PoolOptions{}, ContainerOptions{})
+	if _, err := c.Upload(t.Context(), "a", patternSource{}, 5, UploadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	inject(c.pool, func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+		resp, err := real.RoundTrip(req)
+		if err == nil && resp.Header.Get("x-ms-copy-status") != "" {
+			resp.Header.Set("x-ms-copy-status", "failed")
+			resp.Header.Set("x-ms-copy-status-description", "500 InternalServerError")
+		}
+		return resp, err
+	})
+	_, err := c.Copy(t.Context(), "a", "b", CopyOptions{})
+	if err == nil || !strings.Contains(err.Error(), "500 InternalServerError") {
+		t.Errorf("failed copy: %v", err)
+	}
+}

@@ -49,7 +49,8 @@ type coordinator struct {
 	agents   []*agentEntry       // in order of registration
 	clients  map[string]*client  // by uuid
 
-	replay map[uint64]*record // by index, while the journal is read
+	replay     map[uint64]*record // by index, while the journal is read
+	complained time.Time          // when the log last said that an archive is not served
 
 	idle chan struct{} // closed when nothing is WAITING or STARTED; nil when nobody waits
 }

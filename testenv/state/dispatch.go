@@ -77,7 +77,7 @@ func (c *coordinator) addToBatch(batches []*batch, r *record) []*batch {
 func (c *coordinator) sendBatch(b *batch) {
 	a := c.choose(b.archive)
 	if a == nil {
-		c.fs.logger.Error("cannot find agent for archive: rc = -11", "archive", int32(b.archive))
+		c.complain(b.archive)
 		return
 	}
 	// A cancel pulls the whole message to the agent that runs its target.
@@ -100,6 +100,14 @@ func (c *coordinator) sendBatch(b *batch) {
 	}
 	if len(l.Items) > 0 {
 		c.clients[a.uuid].send(l)
+	}
+}
+
+// complain says that an archive is not served, but not at every pass.
+func (c *coordinator) complain(archive uint32) {
+	if now := time.Now(); now.Sub(c.complained) >= c.fs.params.loopPeriod {
+		c.complained = now
+		c.fs.logger.Error("cannot find agent for archive: rc = -11", "archive", int32(archive))
 	}
 }
 

@@ -53,7 +53,8 @@ type FS struct {
 	changes     changelog
 	watch       watch
 	journal     *journal
-	tx          encoder // the mutation being made; written out by end
+	tx          encoder  // the mutation being made; written out by end
+	discarded   []uint64 // objects to remove once it is written
 }
 
 // Open opens the file system in o.Back, replaying its journal, or makes a new
@@ -218,8 +219,18 @@ func (fs *FS) end() {
 			fs.journal.err = fs.journal.compact(fs.dump)
 		}
 	}
+	for _, id := range fs.discarded {
+		if fs.journal.err == nil {
+			fs.objects.remove(id)
+		}
+	}
+	fs.discarded = fs.discarded[:0]
 	fs.mu.Unlock()
 }
+
+// discard removes an object, but not before the journal says that nobody needs
+// it: a daemon killed in between would have lost somebody's data.
+func (fs *FS) discard(id uint64) { fs.discarded = append(fs.discarded, id) }
 
 // spill writes out what has gathered in tx when a mutation is so large that it
 // would not fit into one frame.

@@ -380,6 +380,24 @@ func replayedWorld(t *testing.T, fs *FS) *world {
 	return &world{FS: fs, t: t}
 }
 
+// What the journal does not know of has not happened: the data must be there.
+func TestReleaseThatWasNotRecordedLosesNothing(t *testing.T) {
+	inBubble(t, enabled, func(w *world) {
+		f := w.tool(1).archived("f", "precious")
+		w.begin()
+		w.ok(w.journal.file.Close())
+		w.FS.end()
+		w.ok(w.Release(f, Root))
+		w.ok(w.Unlink(RootFID, "f", Root))
+		w.is(w.Close(), os.ErrClosed)
+		w.open()
+		w.wantState(f, Exists|Archived, 1)
+		if got := w.read(f); got != "precious" {
+			t.Errorf("content %q", got)
+		}
+	})
+}
+
 // And cutting files into frames gives back what was put in, up to the damage.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("one"), []byte{1, 2, 3})

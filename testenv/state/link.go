@@ -100,7 +100,7 @@ func (fs *FS) dropIfUnused(i *inode) {
 		return
 	}
 	if i.obj != 0 {
-		fs.objects.remove(i.obj)
+		fs.discard(i.obj)
 	}
 	delete(fs.inodes, i.ino)
 }

@@ -60,7 +60,7 @@ func (fs *FS) release(i *inode, cred Cred) error {
 func (fs *FS) hollowOut(i *inode) {
 	fs.sync(i)
 	if i.obj != 0 {
-		fs.objects.remove(i.obj)
+		fs.discard(i.obj)
 	}
 	i.relayout(0)
 	i.is.hollow = true

@@ -59,6 +59,13 @@ func help(what, path string) error {
 		}
 		fmt.Printf("%q\n", b[:5])
 		return nil
+	case "register":
+		root, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		_, err = ioctl(root, lioc.HSMCTStart, lioc.Encode(lioc.KernelComm{WriteFD: 1, PID: uint32(os.Getpid())}))
+		return err
 	case "create":
 		return os.WriteFile(path, nil, 0o644)
 	case "open":

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -162,8 +163,10 @@ func TestManyBlockedReaders(t *testing.T) {
 	var readers []*testenv.Process
 	var said []*bytes.Buffer
 	for _, p := range paths {
-		r, stderr := reader(t, "read", p)
-		readers, said = append(readers, r), append(said, stderr)
+		cat := exec.Command("cat", p)
+		stderr := &bytes.Buffer{}
+		cat.Stderr = stderr
+		readers, said = append(readers, testenv.Run(t, cat)), append(said, stderr)
 	}
 	var items []lioc.ActionItem
 	for len(items) < n { // now every reader waits
@@ -191,7 +194,7 @@ func TestManyBlockedReaders(t *testing.T) {
 			continue
 		}
 		failed++
-		if !strings.Contains(said[killed+i].String(), "no data available") {
+		if !strings.Contains(said[killed+i].String(), "No data available") {
 			t.Errorf("reader %d: %s", killed+i, said[killed+i])
 		}
 	}

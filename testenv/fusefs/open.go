@@ -2,11 +2,13 @@ package fusefs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"lhsm-azblob/testenv/state"
 )
@@ -95,6 +97,30 @@ func releasable(a *state.Attr) bool {
 	return a.HSM.Flags&state.Archived != 0 && a.HSM.Flags&state.Dirty == 0
 }
 
+// follows tells whether a handle must be direct for its file's sake: because
+// the data may go away under it, or because writes have to be counted here, on
+// a kernel whose file times do not tell two of them apart.
+func (m *Mount) follows(f *file, a *state.Attr) bool {
+	return releasable(a) || coarseTimes() && f.handle.Writable() && a.HSM.Flags != 0
+}
+
+// coarseTimes is for kernels without multigrain timestamps, before 6.13.
+var coarseTimes = sync.OnceValue(func() bool {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return true
+	}
+	return coarseRelease(unix.ByteSliceToString(u.Release[:]))
+})
+
+func coarseRelease(release string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return true
+	}
+	return major < 6 || major == 6 && minor < 13
+}
+
 // pass makes f a passthrough file if that is possible and right, and counts it
 // as direct if not. ESTALE makes the kernel look the name up again, and then it
 // finds a new node.
@@ -110,7 +136,7 @@ func (m *Mount) pass(f *file, a *state.Attr) error {
 		b.refs++
 		f.pass = b
 	// A direct file may be mapped shared, and then the kernel takes no backing.
-	case m.passthrough.Load() && !releasable(a) && m.direct[f.node] == 0 && !m.fs.faults.onData():
+	case m.passthrough.Load() && !m.follows(f, a) && m.direct[f.node] == 0 && !m.fs.faults.onData():
 		f.pass = m.newBacking(f)
 	}
 	switch {

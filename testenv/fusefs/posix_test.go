@@ -286,6 +286,7 @@ func TestPermissions(t *testing.T) {
 		{"create", "open/mine", ""},
 		{"open", ".lustre/fid/" + fidOf(t, l.Path("open")).Bare(), "permission denied"},
 		{"open", ".lustre/changelog", "permission denied"},
+		{"register", "", "operation not permitted"},
 	} {
 		got := helpAs(t, user, tt.what, l.Path(tt.path))
 		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {

@@ -81,7 +81,6 @@ const (
 	LovMagicV1       = 0x0BD10BD0
 	LovPatternRaid0  = 1
 	LovReleased      = 0x80000000
-	LovDelayCreate   = 0x2000 // what is left of O_LOV_DELAY_CREATE at a server: FASYNC
 	LovUserMDSize    = 32
 	LovUserEntrySize = 24
 )

@@ -1,11 +1,13 @@
 /*
  * Preloaded into programs that use a real liblustreapi on a mount of the
- * stand-in. FUSE cannot answer two questions as Lustre does:
+ * stand-in. FUSE cannot do three things as Lustre does:
  *
  *   - the type of the mount: the kernel says "fuse.lustre", and the library
  *     looks for "lustre" in the mount table;
  *   - the file handle: the library reads the FID out of one of type 0x97, and
- *     FUSE has handles of its own. The FID is also in an xattr.
+ *     FUSE has handles of its own. The FID is also in an xattr;
+ *   - the changelog's character device, /dev/changelog-MDT: the stand-in has a
+ *     file on the mount instead. $LUSTRE_MOUNT says which mount.
  *
  * Everything else goes to the real functions.
  */
@@ -14,7 +16,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -22,6 +26,8 @@
 #define FUSE_PREFIX "fuse."
 #define FUSE_TYPE FUSE_PREFIX "lustre"
 #define FID_ATTR "lustre.fid"
+#define CHANGELOG_DEVICE "/dev/changelog-"
+#define CHANGELOG_FILE ".lustre/changelog"
 #define FID_SIZE 16
 #define LUSTRE_HANDLE_TYPE 0x97
 #define LUSTRE_HANDLE_SIZE 32 /* the file's FID and its parent's, which may be zero */
@@ -89,4 +95,51 @@ int name_to_handle_at(int dirfd, const char *name, struct file_handle *handle,
 	if (mount_id != NULL)
 		*mount_id = 0;
 	return 0;
+}
+
+/* The file that stands for a changelog device, in buf; any other path as it is. */
+static const char *translate(const char *path, char *buf, size_t size)
+{
+	const char *mount = getenv("LUSTRE_MOUNT");
+
+	if (mount == NULL || strncmp(path, CHANGELOG_DEVICE, strlen(CHANGELOG_DEVICE)) != 0)
+		return path;
+	snprintf(buf, size, "%s/%s", mount, CHANGELOG_FILE);
+	return buf;
+}
+
+/* open and open64 are one function on a 64-bit system, with two names. */
+static int open_by(const char *symbol, const char *path, int flags, mode_t mode)
+{
+	int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, symbol);
+	char buf[4096 + 32];
+
+	return next(translate(path, buf, sizeof(buf)), flags, mode);
+}
+
+static mode_t mode_of(int flags, va_list args)
+{
+	return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = mode_of(flags, args);
+	va_end(args);
+	return open_by("open", path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = mode_of(flags, args);
+	va_end(args);
+	return open_by("open64", path, flags, mode);
 }

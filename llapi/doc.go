@@ -39,7 +39,8 @@
 //
 // A Copytool may be used from many goroutines at once, but only one at a time
 // may be in Recv. [Copytool.Close] waits until every action begun has ended,
-// since liblustreapi's action points into the copytool. The coordinator's
+// since liblustreapi's action points into the copytool; [Copytool.Unregister]
+// only stops new actions from coming, at once. The coordinator's
 // copy of an action is known by cookie and FID together: every metadata
 // server numbers its cookies by itself.
 //

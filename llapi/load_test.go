@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -37,6 +38,8 @@ func TestMain(m *testing.M) {
 			_, err = llapi.Register(os.Getenv("LLAPI_TEST_MOUNT"))
 		}
 		fmt.Println(err)
+	case "old library":
+		fmt.Println(useOldLibrary(os.Getenv("LLAPI_TEST_MOUNT")))
 	case "log":
 		llapi.SetLogger(slog.New(slog.NewTextHandler(os.Stdout, nil)))
 		_, _, err := llapi.FIDToPath("/nowhere", llapi.FID{}, 0)
@@ -158,3 +161,58 @@ func TestLogger(t *testing.T) {
 		t.Errorf("errors = %s", got)
 	}
 }
+
+// A library of 2.12 lacks what came later. It is done without, or said to be
+// missing in a way that can be asked for.
+func TestOldLibrary(t *testing.T) {
+	w := quiet(t, nil)
+	old := filepath.Join(t.TempDir(), "old.so")
+	args := []string{"-shared", "-fPIC", "-o", old}
+	for _, later := range []string{"llapi_root_path_open", "llapi_fid2path_at", "llapi_hsm_data_version_set", "llapi_get_version_string"} {
+		args = append(args, "-D"+later+"=later_"+later)
+	}
+	sources, err := filepath.Glob("../testenv/liblustreapi/*.c")
+	w.ok(err)
+	if out, err := exec.Command("gcc", append(args, sources...)...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	if got := helper(t, "old library", "LHSM_LIBLUSTREAPI="+old, "LLAPI_TEST_MOUNT="+w.lustre.Mount()); got != "<nil>\n" {
+		t.Error(got)
+	}
+}
+
+func useOldLibrary(mount string) error {
+	for _, err := range []error{second(llapi.Version()), llapi.SetArchivedVersion(0, 1)} {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return fmt.Errorf("a function that is missing: %w", err)
+		}
+	}
+	ct, err := llapi.Register(mount)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(mount, "f")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		return err
+	}
+	fid, err := llapi.PathToFID(path)
+	if err != nil {
+		return err
+	}
+	// Where mounts cannot be looked up by two threads at once, they are not.
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() {
+			errs[i] = llapi.SendRequestOnce(mount, llapi.Request{Action: llapi.UserCancel, Items: []llapi.FID{fid}})
+		})
+	}
+	wg.Wait()
+	paths, err := ct.FIDToPaths(fid)
+	if len(paths) != 1 || paths[0] != "f" {
+		err = errors.Join(err, fmt.Errorf("paths %q", paths))
+	}
+	return errors.Join(err, errors.Join(errs...), ct.Close())
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -161,9 +161,6 @@ func (a *Agent) Recv(ctx context.Context) (ActionList, error) {
 	}
 }
 
-// Archives tells what the copytool registered for; none: all.
-func (a *Agent) Archives() []uint32 { return a.archives }
-
 // Unregister ends the registration. The mount has no agent any more then, even
 // if another copytool on it goes on listening: it gets nothing.
 func (a *Agent) Unregister() {

@@ -257,9 +257,6 @@ func (fs *FS) FSName() string { return fs.name }
 // MDTName is the name of the only MDT, as changelog readers give it.
 func (fs *FS) MDTName() string { return fs.name + "-MDT0000" }
 
-// MDTIndex tells on which MDT a file lives (LL_IOC_FID2MDTIDX): there is one.
-func (fs *FS) MDTIndex(FID) int { return 0 }
-
 func (fs *FS) now() int64 { return time.Now().UnixNano() }
 
 // oidBatch is how many FIDs one journal record reserves. FIDs of volatile files

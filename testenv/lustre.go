@@ -38,6 +38,9 @@ var fastParams = map[string]string{
 	"mdt.*.hsm.grace_delay":  "10",
 }
 
+// mountPrefix begins the names of mount points.
+const mountPrefix = "mnt"
+
 // patience is how long an event may take that must come.
 const patience = 2 * time.Minute
 
@@ -61,10 +64,14 @@ func StartLustre(t testing.TB, o Options) *Lustre {
 	requireFUSE(t)
 	setLibrary(t)
 	l := &Lustre{t: t, binary: Binary(t, "./testenv/cmd/lustre-standin"), log: &logBuffer{}}
-	l.args = []string{"serve", "--parent-death", "--back", backDir(t, o.Back)}
-	dir := publicTempDir(t)
+	dir := scratchDir(t)
+	back := o.Back
+	if back == "" {
+		back = filepath.Join(dir, "back")
+	}
+	l.args = []string{"serve", "--parent-death", "--back", back}
 	for i := range max(o.Mounts, 1) {
-		l.mounts = append(l.mounts, filepath.Join(dir, "lustre"+strconv.Itoa(i+1)))
+		l.mounts = append(l.mounts, filepath.Join(dir, mountPrefix+strconv.Itoa(i+1)))
 		l.args = append(l.args, "--mount", l.mounts[i])
 	}
 	if o.FSName != "" {
@@ -100,41 +107,6 @@ func requireFUSE(t testing.TB) {
 		t.Fatalf("testenv: no stand-in here: %v", err)
 	}
 	t.Skipf("testenv: no stand-in here: %v", err)
-}
-
-// backDir is where the data are. Those on tmpfs cost no disk.
-func backDir(t testing.TB, back string) string {
-	t.Helper()
-	if back != "" {
-		return back
-	}
-	dir, err := os.MkdirTemp("/dev/shm", "lustre-back-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // what stays behind is in a temporary directory
-	return dir
-}
-
-// publicTempDir is a t.TempDir that plain users can enter.
-func publicTempDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "lustre-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		// Not RemoveAll: should something still be mounted, it is not ours to empty.
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-		_ = os.Remove(dir)
-	})
-	return dir
 }
 
 // start starts the daemon and waits until it has mounted.

@@ -37,6 +37,7 @@ func TestCheck(t *testing.T) {
 		{"SAS cannot read", ContainerOptions{URL: u, Credential: sas("acwdl", time.Hour)}, ErrPermission, []string{"read", "grants"}},
 		{"container missing", ContainerOptions{URL: u + "-missing", Credential: key}, ErrNoContainer, []string{"-missing", "create the container"}},
 		{"nothing listens", ContainerOptions{URL: closed + "/account/data", Credential: key}, ErrUnreachable, []string{"refused", "nothing listens"}},
+		{"nothing listens, SAS", ContainerOptions{URL: closed + "/account/data", Credential: sas(allPerms, time.Hour)}, ErrUnreachable, []string{"cannot reach 127.0.0.1"}},
 		{"name unknown", ContainerOptions{URL: "http://account.invalid/data", Credential: key}, ErrUnreachable, []string{"account.invalid", "resolve"}},
 		{"certificate not trusted", ContainerOptions{URL: secure.URL + "/account/data", Credential: key}, ErrUnreachable, []string{"certificate", "authority"}},
 		{"HTTPS to HTTP", ContainerOptions{URL: strings.Replace(u, "http:", "https:", 1), Credential: key}, ErrUnreachable, []string{"http or https"}},

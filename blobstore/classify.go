@@ -159,16 +159,26 @@ type lineError struct {
 func (e *lineError) Error() string { return e.text }
 func (e *lineError) Unwrap() error { return e.err }
 
-// oneLine puts an error's text in one line and takes URLs' queries out of it.
+// longestLine is where a line is cut: azidentity quotes whole answers.
+const longestLine = 600
+
+// oneLine puts an error's text in one line, without the rules between its parts
+// and without the queries of URLs.
 func oneLine(err error) error {
 	text := err.Error()
-	fields := strings.Fields(text)
-	for i, f := range fields {
+	var fields []string
+	for f := range strings.FieldsSeq(text) {
 		if at := strings.Index(f, "?"); at >= 0 && strings.Contains(f, "sig=") {
-			fields[i] = f[:at] + "?" + redacted
+			f = f[:at] + "?" + redacted
+		}
+		if len(f) < 8 || strings.Trim(f, "-=") != "" {
+			fields = append(fields, f)
 		}
 	}
 	line := strings.Join(fields, " ")
+	if len(line) > longestLine {
+		line = strings.ToValidUTF8(line[:longestLine], "") + "..."
+	}
 	if line == text {
 		return err
 	}

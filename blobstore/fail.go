@@ -37,7 +37,11 @@ func (c *Container) fail(op string, n Name, err error) error {
 		return &Error{Op: op, Name: n, Err: oneLine(local.error)}
 	}
 	kind, cause := classify(err)
-	return &Error{Op: op, Name: n, Kind: kind, Err: cause, Hint: c.hint(kind, cause)}
+	hint := c.hint(kind, cause)
+	if errors.Is(kind, ErrUnreachable) {
+		cause = fmt.Errorf("cannot reach %s: %w", c.host, cause)
+	}
+	return &Error{Op: op, Name: n, Kind: kind, Err: cause, Hint: hint}
 }
 
 // hint says what an operator can do. Most failures are of one file and need

@@ -1,0 +1,60 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestOneLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain text":                             "plain text",
+		"first\nsecond\r\n\tthird":               "first second third",
+		"POST\n----------------\n401":            "POST 401",
+		"get https://h/c?sv=1&sig=SECRET now":    "get https://h/c?[redacted] now",
+		"a -- b":                                 "a -- b",
+		strings.Repeat("x", longestLine+1):       strings.Repeat("x", longestLine) + "...",
+		strings.Repeat("x", longestLine-1) + "ü": strings.Repeat("x", longestLine-1) + "...",
+	} {
+		err := errors.New(in)
+		if got := oneLine(err); got.Error() != want || !errors.Is(got, err) {
+			t.Errorf("oneLine(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// An error of net/http holds the whole URL; the line must not, nor must the
+// chain.
+func TestURLErrorLosesItsURL(t *testing.T) {
+	err := &url.Error{Op: "Put", URL: "https://h/c?sig=SECRET", Err: syscall.ECONNRESET}
+	kind, cause := classify(err)
+	if !errors.Is(kind, ErrUnreachable) || !errors.Is(cause, syscall.ECONNRESET) {
+		t.Errorf("classified as %v: %v", kind, cause)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", cause, cause, errors.Unwrap(cause)); strings.Contains(text, "SECRET") {
+		t.Errorf("prints as %s", text)
+	}
+}
+
+func TestClassifyOther(t *testing.T) {
+	for err, want := range map[error]error{
+		context.Canceled:         nil,
+		context.DeadlineExceeded: nil,
+		io.ErrUnexpectedEOF:      ErrUnreachable,
+		io.ErrShortWrite:         nil,
+		syscall.ECONNREFUSED:     ErrUnreachable,
+		errors.New("DefaultAzureCredential: failed to acquire a token"): ErrPermission,
+	} {
+		if kind, cause := classify(err); !errors.Is(kind, want) || !errors.Is(cause, err) {
+			t.Errorf("%v is classified as %v: %v", err, kind, cause)
+		}
+	}
+	if kind, cause := classify(nil); kind != nil || cause != nil {
+		t.Errorf("nil is classified as %v: %v", kind, cause)
+	}
+}

@@ -125,6 +125,14 @@ func TestDeadMountIsReplaced(t *testing.T) {
 	}
 }
 
+func TestSocketOfALongPath(t *testing.T) {
+	mnt := mountPoint(t)
+	serveOn(t, "--back", filepath.Join(t.TempDir(), strings.Repeat("long", 30)), "--mount", mnt)
+	if got := call(t, "get_param", "--mount", mnt, "mdt.*.hsm_control"); got.Code != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestReadyFD(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

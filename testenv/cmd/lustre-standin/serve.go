@@ -115,7 +115,7 @@ type daemon struct {
 	state     *state.FS
 	fs        *fusefs.FS
 	admin     *admin.Server
-	socketDir string
+	socketDir string // empty if the socket is in the backing directory
 	log       *slog.Logger
 	watched   context.CancelFunc
 }
@@ -148,11 +148,10 @@ func (d *daemon) start(o serveOptions) (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.watched = cancel
 	go watch(ctx, d.state, d.log) // ended by close
-	// Not in the backing directory: the path of a socket is short.
-	if d.socketDir, err = os.MkdirTemp("", "lustre-standin-"); err != nil {
-		return fmt.Errorf("make the admin socket: %w", err)
+	socket, err := d.socketPath(o.back)
+	if err != nil {
+		return err
 	}
-	socket := filepath.Join(d.socketDir, "admin")
 	if d.admin, err = admin.Listen(socket, d.handle); err != nil {
 		return err
 	}
@@ -169,6 +168,26 @@ func (d *daemon) start(o serveOptions) (err error) {
 		}
 	}
 	return nil
+}
+
+// socketPath is in the backing directory, which is ours alone, so that a daemon
+// that is killed leaves nothing elsewhere. But the path of a socket is short.
+func (d *daemon) socketPath(back string) (string, error) {
+	const longest = 107 // sockaddr_un
+	path, err := filepath.Abs(filepath.Join(back, "admin"))
+	if err != nil {
+		return "", fmt.Errorf("make the admin socket: %w", err)
+	}
+	if len(path) > longest {
+		if d.socketDir, err = os.MkdirTemp("", "lustre-standin-"); err != nil {
+			return "", fmt.Errorf("make the admin socket: %w", err)
+		}
+		path = filepath.Join(d.socketDir, "admin")
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("make the admin socket: %w", err)
+	}
+	return path, nil
 }
 
 // close unmounts, whoever uses the mounts, and flushes the state. The end of

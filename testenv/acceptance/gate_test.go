@@ -1,0 +1,126 @@
+package acceptance
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// A gate is a reverse proxy before the blob server. It lets a test stop a
+// request on its way and see which requests were made.
+type gate struct {
+	URL string
+
+	mu    sync.Mutex // guards holds and seen
+	holds []*hold
+	seen  []seenRequest
+}
+
+type seenRequest struct{ method, path, query string }
+
+// A hold catches requests until it is released.
+type hold struct {
+	match    func(*http.Request) bool
+	caught   chan struct{} // one value for each request that arrived
+	released chan struct{}
+	once     sync.Once
+}
+
+func newGate(t *testing.T, backend string) *gate {
+	t.Helper()
+	target, err := url.Parse(backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.FlushInterval = -1
+	// A copytool that is cancelled hangs up; that is no error of the proxy.
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.pass(r) {
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	g.URL = server.URL
+	t.Cleanup(func() {
+		g.releaseAll()
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return g
+}
+
+// pass waits at every hold that matches. It reports false if the client hung
+// up meanwhile: such a request must not reach the server any more.
+func (g *gate) pass(r *http.Request) bool {
+	g.mu.Lock()
+	g.seen = append(g.seen, seenRequest{r.Method, r.URL.Path, r.URL.RawQuery})
+	holds := append([]*hold(nil), g.holds...)
+	g.mu.Unlock()
+	for _, h := range holds {
+		if !h.match(r) {
+			continue
+		}
+		h.caught <- struct{}{}
+		select {
+		case <-h.released:
+		case <-r.Context().Done():
+			return false
+		}
+	}
+	return true
+}
+
+// hold stops every request that match accepts, from now on.
+func (g *gate) hold(match func(*http.Request) bool) *hold {
+	h := &hold{match: match, caught: make(chan struct{}, 1000), released: make(chan struct{})}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.holds = append(g.holds, h)
+	return h
+}
+
+func (h *hold) release() { h.once.Do(func() { close(h.released) }) }
+
+func (g *gate) releaseAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, h := range g.holds {
+		h.release()
+	}
+}
+
+// count says how many requests that match accepts have been seen.
+func (g *gate) count(match func(seenRequest) bool) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, r := range g.seen {
+		if match(r) {
+			n++
+		}
+	}
+	return n
+}
+
+func isCommit(r *http.Request) bool {
+	comp := r.URL.Query().Get("comp")
+	return r.Method == http.MethodPut && (comp == "" || comp == "blocklist")
+}
+
+// isPutOf accepts what makes the named blob visible: Put Blob and Put Block List.
+func isPutOf(name string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return isCommit(r) && pathIs(r.URL.Path, name) }
+}
+
+func isGetOf(name string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.Method == http.MethodGet && pathIs(r.URL.Path, name) }
+}
+
+func pathIs(path, name string) bool {
+	return len(path) > len(name) && path[len(path)-len(name):] == name && path[len(path)-len(name)-1] == '/'
+}

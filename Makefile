@@ -1,0 +1,71 @@
+# lhsm-azblob: `make demo` shows the main job, `make test` proves it.
+# Everything that a target needs beyond Go, gcc, make and Node it installs itself, below build/.
+
+SHELL   := /bin/bash
+GO      ?= go
+BUILD   := $(CURDIR)/build
+BIN     := $(BUILD)/bin
+TOOLS   := $(BUILD)/tools
+AZURITE := $(BUILD)/azurite/installed
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+PREFIX  ?= /usr/local
+
+# The version of the linter is part of the result, so it is pinned here.
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-2.15.0
+FUZZTIME ?= 5s
+
+# The test cache does not see that a program under test has changed, hence -count=1.
+# Tests mount file systems and start servers. In namespaces of their own nothing of that can outlive them, however they end.
+SANDBOX := unshare --mount --pid --fork --mount-proc --kill-child=KILL --
+
+.DEFAULT_GOAL := help
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the programs into build/bin, the product and what stands around it
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/... ./testenv/cmd/...
+	$(MAKE) --no-print-directory $(BIN)/liblustreapi.so.1
+
+demo: build $(AZURITE) ## the main job from start to end on a stand-in Lustre and Azurite; KEEP=1 leaves it up
+	KEEP=$(KEEP) testenv/demo/demo.sh $(BIN)
+
+test: $(AZURITE) ## the whole test suite with the race detector, against the stand-in and Azurite
+	@test "$$(id -u)" = 0 || { echo "make test: needs root, since the tests mount file systems; run it as root" >&2; exit 1; }
+	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
+	TESTENV_REQUIRE=lustre,azurite GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -timeout 30m ./...
+
+check: $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd unit
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GOLANGCI_LINT) fmt --diff
+	$(GOLANGCI_LINT) run ./...
+
+fuzz: ## run each fuzz target for FUZZTIME
+	testenv/fuzz.sh $(FUZZTIME)
+
+bench: build $(AZURITE) ## archive and restore one large and many small files through the whole path, and print figures
+	$(SANDBOX) $(BIN)/hsmbench -server sink
+	$(SANDBOX) $(BIN)/hsmbench -server azurite
+
+install: build ## install the copytool, its unit and its sample configuration below PREFIX
+	install -D -m 755 $(BIN)/lhsmtool_azblob $(DESTDIR)$(PREFIX)/sbin/lhsmtool_azblob
+	install -D -m 644 packaging/lhsmtool_azblob@.service $(DESTDIR)/etc/systemd/system/lhsmtool_azblob@.service
+	install -D -m 600 packaging/lhsm-azblob.conf $(DESTDIR)/etc/lhsm-azblob/sample.conf
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+$(BIN)/liblustreapi.so.1: $(wildcard testenv/liblustreapi/*.c testenv/liblustreapi/*.h)
+	mkdir -p $(@D)
+	gcc -shared -fPIC -O2 -Wall -Wextra -Werror -Wl,-soname,liblustreapi.so.1 -o $@ $(filter %.c,$^) -ldl
+
+$(AZURITE): testenv/azurite/install.sh
+	testenv/azurite/install.sh
+
+$(GOLANGCI_LINT):
+	GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv $(TOOLS)/tmp/golangci-lint $@ && rmdir $(TOOLS)/tmp
+
+.PHONY: help build demo test check fuzz bench install clean

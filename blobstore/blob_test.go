@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -261,6 +262,24 @@ func TestList(t *testing.T) {
 	}
 	for range c.List(t.Context(), "") {
 		break // must not go on, nor leave anything behind
+	}
+}
+
+// Other programs look for the keys as they are written: in lower case. (Reading
+// them one by one would not show it, since net/http changes what it reads.)
+func TestMetadataKeysAreLowerCaseOnTheWire(t *testing.T) {
+	c := openContainer(t, PoolOptions{}, ContainerOptions{})
+	md, _ := Attributes{UID: 7, Mode: 0o644}.Metadata()
+	mustUpload(t, c, "put", nil, UploadOptions{Metadata: md})
+	mustUpload(t, c, "blocks", randomBytes(2*testBlock), UploadOptions{Metadata: map[string]string{"Owner": "7"}})
+	page, err := c.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Include: container.ListBlobsInclude{Metadata: true}}).NextPage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range page.Segment.BlobItems {
+		if item.Metadata["owner"] == nil || item.Metadata["lhsm_crc64"] == nil {
+			t.Errorf("%s is stored with the keys %q", *item.Name, slices.Sorted(maps.Keys(item.Metadata)))
+		}
 	}
 }
 

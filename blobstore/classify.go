@@ -70,6 +70,8 @@ func kindOfStatus(status int) error {
 		return ErrPermission
 	case status == http.StatusPreconditionFailed:
 		return ErrChanged
+	case status == http.StatusRequestEntityTooLarge:
+		return ErrTooLarge
 	case status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
 		return ErrBusy
 	}

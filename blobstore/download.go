@@ -108,30 +108,34 @@ func (d *download) fetchAll(ctx context.Context, piece int64) (crc uint64, err e
 }
 
 // fetch fills data with the blob's bytes from offset on. When a body breaks off,
-// it asks for what is missing.
+// or an answer makes no sense, it asks for what is missing.
 func (d *download) fetch(ctx context.Context, data []byte, offset int64) error {
 	for resumes := 0; ; resumes++ {
 		n, err := d.get(ctx, data, offset)
-		var broken brokenBody
+		var bad badAnswer
+		var known *Error
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !errors.As(err, &broken):
+		case !errors.As(err, &bad):
 			return err
+		case resumes == maxResumes && errors.As(err, &known):
+			return known
 		case resumes == maxResumes:
-			return &Error{Kind: ErrUnreachable, Err: fmt.Errorf("answer broke off %d times: %w", resumes+1, broken.error), Hint: d.networkHint(broken.error)}
+			return &Error{Kind: ErrUnreachable, Err: fmt.Errorf("no good answer in %d tries: %w", resumes+1, bad.error), Hint: d.networkHint(bad.error)}
 		}
 		data, offset = data[n:], offset+int64(n)
 	}
 }
 
-// brokenBody is an answer that began well and did not come to its end.
-type brokenBody struct{ error }
+// badAnswer is an answer that did not come to its end, or that the service
+// cannot have meant: another one may be better.
+type badAnswer struct{ error }
 
 // Unwrap gives the reason.
-func (e brokenBody) Unwrap() error { return e.error }
+func (e badAnswer) Unwrap() error { return e.error }
 
 // get makes one request for data, and says how much of it has arrived.
 func (d *download) get(ctx context.Context, data []byte, offset int64) (n int, err error) {
@@ -146,39 +150,49 @@ func (d *download) get(ctx context.Context, data []byte, offset int64) (n int, e
 		return 0, err
 	}
 	defer r.Body.Close()
-	if err := d.checkLength(&r, int64(len(data)), whole); err != nil {
+	if err := d.checkHead(&r, int64(len(data)), whole); err != nil {
 		return 0, err
 	}
 	if offset == 0 {
 		d.describe(&r)
 	}
-	n, err = io.ReadFull(r.Body, data)
-	if err == nil {
-		err = atEnd(r.Body)
+	if n, err = io.ReadFull(r.Body, data); err != nil {
+		return n, badAnswer{err}
 	}
-	if err != nil {
-		return n, brokenBody{err}
+	if err := atEnd(r.Body); err != nil {
+		return 0, badAnswer{err}
 	}
 	return n, nil
 }
 
-// checkLength holds what the answer's head says against what must be.
-func (d *download) checkLength(r *blob.DownloadStreamResponse, want int64, whole bool) error {
+// checkHead holds what the answer's head says against what must be. A blob with
+// the right ETag has the right length: if not, the answer was spoiled on its way.
+func (d *download) checkHead(r *blob.DownloadStreamResponse, want int64, whole bool) error {
+	etag := string(deref(r.ETag))
+	switch {
+	case etag == "":
+		return badAnswer{errors.New("answer has no ETag, so it is not the service's")}
+	case !sameETag(etag, d.options.ETag): // the condition was lost on the way
+		return &Error{Kind: ErrChanged, Err: fmt.Errorf("%w: it has the ETag %s, not %s", ErrChanged, etag, d.options.ETag)}
+	}
 	got, total := deref(r.ContentLength), deref(r.ContentLength)
 	if !whole {
 		_, after, _ := strings.Cut(deref(r.ContentRange), "/")
 		if _, err := fmt.Sscan(after, &total); err != nil {
-			return fmt.Errorf("answer to a range has the range %q", deref(r.ContentRange))
+			return badAnswer{fmt.Errorf("answer to a range has the range %q", deref(r.ContentRange))}
 		}
 	}
 	if total != d.options.Size {
-		return &Error{Kind: ErrChanged, Err: fmt.Errorf("%w: it has %d bytes, not %d", ErrChanged, total, d.options.Size)}
+		return badAnswer{&Error{Kind: ErrChanged, Err: fmt.Errorf("%w: it has %d bytes, not %d", ErrChanged, total, d.options.Size)}}
 	}
 	if got != want {
-		return fmt.Errorf("answer has %d bytes, not %d", got, want)
+		return badAnswer{fmt.Errorf("answer has %d bytes, not %d", got, want)}
 	}
 	return nil
 }
+
+// sameETag leaves out the quotes, which the service itself is not sure about.
+func sameETag(a, b string) bool { return strings.Trim(a, `"`) == strings.Trim(b, `"`) }
 
 // describe takes over what the first answer tells of the blob.
 func (d *download) describe(r *blob.DownloadStreamResponse) {

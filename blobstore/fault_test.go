@@ -197,6 +197,38 @@ func TestAnswersThatBreakForEver(t *testing.T) {
 	})
 }
 
+// An answer whose head cannot be the service's is no reason to doubt the blob:
+// the next one may be better. One about another blob is.
+func TestAnswersWithSpoiledHeads(t *testing.T) {
+	for name, spoil := range map[string]func(*http.Response){
+		"no ETag":   func(r *http.Response) { r.Header.Del("ETag") },
+		"length":    func(r *http.Response) { r.Header.Set("Content-Length", "7") },
+		"no range":  func(r *http.Response) { r.Header.Del("Content-Range") },
+		"no length": func(r *http.Response) { r.Header.Del("Content-Length") },
+		"new ETag":  func(r *http.Response) { r.Header.Set("ETag", `"0x8D000000000001"`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := openContainer(t, PoolOptions{}, ContainerOptions{})
+			data := randomBytes(2*testBlock + 1)
+			info := mustUpload(t, c, "a", data, UploadOptions{})
+			var spoiled atomic.Int32
+			inject(c.pool, func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+				resp, err := real.RoundTrip(req)
+				if err == nil && spoiled.Add(1) <= 2 {
+					spoil(resp)
+				}
+				return resp, err
+			})
+			if name != "new ETag" {
+				wantContent(t, c, info, data)
+				return
+			}
+			_, err := c.Download(t.Context(), "a", &target{}, DownloadOptions{ETag: info.ETag, Size: info.Size})
+			wantKind(t, err, ErrChanged)
+		})
+	}
+}
+
 // Bytes that change on the way are noticed: by the service when they go up, by
 // us when they come down.
 func TestCorruptBytesAreNoticed(t *testing.T) {

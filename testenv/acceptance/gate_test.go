@@ -10,13 +10,14 @@ import (
 )
 
 // A gate is a reverse proxy before the blob server. It lets a test stop a
-// request on its way and see which requests were made.
+// request on its way, spoil it or its answer, and see which requests were made.
 type gate struct {
 	URL string
 
-	mu    sync.Mutex // guards holds and seen
-	holds []*hold
-	seen  []seenRequest
+	mu     sync.Mutex // guards all below
+	holds  []*hold
+	faults []*fault
+	seen   []seenRequest
 }
 
 type seenRequest struct{ method, path, query string }
@@ -42,7 +43,7 @@ func newGate(t *testing.T, backend string) *gate {
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.pass(r) {
-			proxy.ServeHTTP(w, r)
+			g.serverFor(r, proxy).ServeHTTP(w, r)
 		}
 	}))
 	g.URL = server.URL
@@ -92,6 +93,53 @@ func (g *gate) releaseAll() {
 	for _, h := range g.holds {
 		h.release()
 	}
+}
+
+// A spoiler answers a request in place of the server, which is next.
+type spoiler func(w http.ResponseWriter, r *http.Request, next http.Handler)
+
+// A fault spoils requests until none is left to spoil.
+type fault struct {
+	match func(*http.Request) bool
+	left  int // guarded by the gate's mu, as hits is; negative: without end
+	hits  int
+	do    spoiler
+}
+
+// fault spoils the next requests that match accepts: so many times, or until heal.
+func (g *gate) fault(match func(*http.Request) bool, times int, do spoiler) *fault {
+	f := &fault{match: match, left: times, do: do}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.faults = append(g.faults, f)
+	return f
+}
+
+// heal ends all faults.
+func (g *gate) heal() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.faults = nil
+}
+
+func (g *gate) hits(f *fault) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return f.hits
+}
+
+// serverFor is who answers the request: the server, or the first fault that it meets.
+func (g *gate) serverFor(r *http.Request, server http.Handler) http.Handler {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range g.faults {
+		if f.left != 0 && f.match(r) {
+			f.left--
+			f.hits++
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.do(w, r, server) })
+		}
+	}
+	return server
 }
 
 // count says how many requests that match accepts have been seen.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,31 @@ func text(field func(*settings) *string) kind {
 func secretText(field func(*settings) *secretString) kind {
 	return setter(func(s *settings, v string) error {
 		*field(s) = secretString(v)
+		return nil
+	})
+}
+
+// folder is a path of blob names. What an HTTP client or server would fold away must not get into one.
+func folder(field func(*settings) *string) kind {
+	return setter(func(s *settings, v string) error {
+		v = strings.Trim(v, "/")
+		if v != "" {
+			if _, err := blobstore.NameForPath(v); err != nil {
+				return fmt.Errorf("%q is not a folder: it has an empty segment, . or ..", v)
+			}
+		}
+		*field(s) = v
+		return nil
+	})
+}
+
+// address is a host and a port to listen on.
+func address(field func(*settings) *string) kind {
+	return setter(func(s *settings, v string) error {
+		if _, _, err := net.SplitHostPort(v); err != nil && v != "" {
+			return fmt.Errorf("%q is not host:port; write it like 127.0.0.1:9090 or :9090", v)
+		}
+		*field(s) = v
 		return nil
 	})
 }

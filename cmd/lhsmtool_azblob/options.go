@@ -45,7 +45,7 @@ var groups = []group{
 	{"What goes where", []*option{
 		{"archive-id", "ID", "1", "archive id to serve, 1 to 2147483647, or any; may be repeated", archiveIDs{}, perArchive},
 		{"container-url", "URL", "", "container for the files, https://ACCOUNT.blob.core.windows.net/CONTAINER", text(func(s *settings) *string { return &s.container.URL }), perArchive},
-		{"prefix", "PATH", "", "folder in the container under which all blobs are", text(func(s *settings) *string { return &s.prefix }), perArchive},
+		{"prefix", "PATH", "", "folder in the container under which all blobs are", folder(func(s *settings) *string { return &s.prefix }), perArchive},
 		{"access-tier", "TIER", "", "access tier of new blobs; empty is the account's default", choice(func(s *settings) *string { return &s.container.Tier }, tiers), perArchive},
 		{"on-conflict", "POLICY", "if-ours", "what to do with a blob that has a new file's name: replace what this file system wrote (if-ours), anything (overwrite), nothing (fail)", choice(func(s *settings) *string { return &s.conflict }, policies()), anywhere},
 	}},
@@ -78,7 +78,7 @@ var groups = []group{
 		{"progress-interval", "TIME", "5s", "time between two progress reports of an action", duration(func(s *settings) *timeSpan { return &s.progress }, 100*time.Millisecond, 10*time.Minute), anywhere},
 		{"drain-timeout", "TIME", "5m", "time that running and waiting actions have to end after the first SIGTERM; a second one ends them at once", duration(func(s *settings) *timeSpan { return &s.drain }, time.Second, 24*time.Hour), anywhere},
 		{"run-dir", "DIR", "/run/lhsm-azblob", "directory for the lock that keeps a second copytool off a mount", text(func(s *settings) *string { return &s.runDir }), anywhere},
-		{"http", "ADDRESS", "", "host:port for /metrics and /healthz; empty is none", text(func(s *settings) *string { return &s.http }), anywhere},
+		{"http", "ADDRESS", "", "host:port for /metrics and /healthz; empty is none", address(func(s *settings) *string { return &s.http }), anywhere},
 		{"log-level", "LEVEL", "info", "lines to log: one per action at info, failures at warn", choice(func(s *settings) *string { return &s.logLevel }, []string{"debug", "info", "warn", "error"}), anywhere},
 		{"log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *settings) *string { return &s.logFormat }, []string{"text", "json"}), anywhere},
 		{"config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun},

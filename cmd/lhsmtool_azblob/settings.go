@@ -96,7 +96,6 @@ func read(given map[string]value) (*settings, []error) {
 
 // completeArchive settles what several options decide together.
 func (s *settings) completeArchive() error {
-	s.prefix = strings.Trim(s.prefix, "/")
 	if s.container.URL == "" {
 		return fmt.Errorf("the container is missing: give --container-url https://ACCOUNT.blob.core.windows.net/CONTAINER, or container_url in the configuration file")
 	}

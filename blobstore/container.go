@@ -40,6 +40,9 @@ type Container struct {
 // Open makes a Container on p. It does not touch the network; see [Container.Check].
 func Open(o ContainerOptions, p *Pool) (*Container, error) {
 	c := &Container{pool: p, options: o}
+	if err := c.cutting(); err != nil {
+		return nil, &Error{Op: "open container", Err: err, Hint: "lower the block size, or raise the memory limit"}
+	}
 	if err := c.open(); err != nil {
 		kind, cause := classify(err)
 		return nil, &Error{Op: "open container", Kind: kind, Err: cause, Hint: "correct the container's URL or its credential"}
@@ -54,9 +57,6 @@ func (c *Container) open() (err error) {
 	}
 	if c.endpoint, err = parseEndpoint(url); err != nil {
 		return fmt.Errorf("%s: %w", redactURL(url), err)
-	}
-	if err := c.cutting(); err != nil {
-		return err
 	}
 	c.options.Credential = Credential{} // no longer needed, so not kept
 	c.mode = credential.Mode

@@ -107,13 +107,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.line(`"msg":"serving"`)
-	path := filepath.Join(l.Mount(), "f")
-	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if r := l.Lfs("hsm_archive", path); r.Code != 0 {
-		t.Fatal(r)
-	}
+	p.archive(l, "f")
 	var done struct {
 		Op, Code, Path, FID, Cookie string
 		Bytes                       int
@@ -203,5 +197,53 @@ func TestCoordinatorOff(t *testing.T) {
 	code, stdout, stderr := program(t, nil, append(goodSettings(t), l.Mount())...)
 	if code != exitFailure || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "lctl set_param -P mdt.*.hsm_control=enabled") {
 		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+// archive writes a file and asks for its archive.
+func (p *started) archive(l *testenv.Lustre, name string) {
+	p.t.Helper()
+	path := filepath.Join(l.Mount(), name)
+	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	if r := l.Lfs("hsm_archive", path); r.Code != 0 {
+		p.t.Fatal(r)
+	}
+}
+
+// TestServesOn loses lists and registrations, and serves on.
+func TestServesOn(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lose func(l *testenv.Lustre, p *started)
+	}{
+		{"shutdown message", func(l *testenv.Lustre, p *started) {
+			if r := l.Command("shutdown-message", l.Mount()); r.Code != 0 {
+				p.t.Fatal(r)
+			}
+			p.line("registered again")
+		}},
+		{"pipe closed", func(l *testenv.Lustre, p *started) {
+			l.Fault("pipe-close", "count=1")
+			p.archive(l, "a")
+			p.line("registered again")
+		}},
+		{"stream out of step", func(l *testenv.Lustre, p *started) {
+			l.Fault("pipe-garbage", "count=1")
+			p.archive(l, "a")
+			p.line("a list of actions was lost")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := testenv.StartLustre(t, testenv.Options{})
+			p := startProgram(t, l)
+			p.line("msg=serving")
+			tt.lose(l, p)
+			p.archive(l, "last")
+			p.line("path=last")
+			p.signal()
+			p.wantExit(exitOK)
+		})
 	}
 }

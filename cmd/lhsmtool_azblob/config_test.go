@@ -44,7 +44,7 @@ func TestUsageErrors(t *testing.T) {
 		{"no container", nil, "", []string{"/a"}, "the container is missing: give --container-url https://ACCOUNT.blob.core.windows.net/CONTAINER, or container_url in the configuration file"},
 		{"no size", nil, "", []string{"--container-url", url, "--memory", "much", "/a"}, `--memory: "much" is not a size; write bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB`},
 		{"impossible size", nil, "", []string{"--container-url", url, "--block-size", "5TiB", "/a"}, "--block-size: 5TiB is out of range: 64KiB to 4000MiB"},
-		{"no folder", nil, "", []string{"--container-url", url, "--prefix", "/a/../b", "/a"}, `--prefix: "a/../b" is not a folder: it has an empty segment, . or ..`},
+		{"no folder", nil, "", []string{"--container-url", url, "--prefix", "/a/../b", "/a"}, `--prefix: "a/../b" is not a folder: an empty segment, . or .. is in it`},
 		{"no address", nil, "", []string{"--container-url", url, "--http", "9090", "/a"}, `--http: "9090" is not host:port; write it like 127.0.0.1:9090 or :9090`},
 		{"no memory", nil, "", []string{"--container-url", url, "--memory", "0", "/a"}, "--memory: 0 is out of range: 64MiB to 16TiB"},
 		{"no number", nil, "", []string{"--container-url", url, "--archives", "-1", "/a"}, `--archives: "-1" is not a number from 1 to 10000`},

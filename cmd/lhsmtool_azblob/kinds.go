@@ -52,7 +52,7 @@ func folder(field func(*settings) *string) kind {
 		v = strings.Trim(v, "/")
 		if v != "" {
 			if _, err := blobstore.NameForPath(v); err != nil {
-				return fmt.Errorf("%q is not a folder: it has an empty segment, . or ..", v)
+				return fmt.Errorf("%q is not a folder: an empty segment, . or .. is in it", v)
 			}
 		}
 		*field(s) = v

@@ -11,6 +11,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X main.version=$(VERSION)
 PREFIX  ?= /usr/local
 
+# The version comes from git above; go itself need not ask git, which refuses in a checkout of another user's.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
 # The version of the linter is part of the result, so it is pinned here.
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-2.15.0
 FUZZTIME ?= 5s

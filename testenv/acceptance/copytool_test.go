@@ -21,9 +21,10 @@ const patience = 2 * time.Minute
 
 // A copytool is a running lhsmtool_azblob.
 type copytool struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
+	t       *testing.T
+	cmd     *exec.Cmd
+	process *testenv.Process
+	done    chan struct{} // closed when the process has ended
 
 	mu    sync.Mutex // guards lines
 	lines []string   // its log so far
@@ -64,7 +65,7 @@ func (c *copytool) follow() {
 		c.t.Fatal(err)
 	}
 	c.cmd.Stderr, c.cmd.Stdout = w, w
-	testenv.Run(c.t, c.cmd)
+	c.process = testenv.Run(c.t, c.cmd)
 	w.Close()
 	go func() {
 		defer close(c.done)

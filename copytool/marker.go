@@ -90,7 +90,8 @@ func sameOwner(a, b Attr) bool {
 }
 
 // markParents writes the markers that are missing or out of date above the
-// file. A failure does not fail the archive: the next file tries again.
+// file. A failure does not fail the archive: a file that comes
+// after markerLook tries again.
 func (j *job) markParents(ctx context.Context) {
 	for dir := path.Dir(j.path); dir != "." && ctx.Err() == nil; dir = path.Dir(dir) {
 		k := markerKey{j.archive, dir}
@@ -108,7 +109,7 @@ func (j *job) markParents(ctx context.Context) {
 		}
 		if m.etag, err = j.writeMarker(ctx, dir, attr, m); err != nil {
 			j.metrics.markers.WithLabelValues("failed").Inc()
-			j.log.Warn("the marker of a directory is not written; the next file in it tries again", "dir", dir, "err", err)
+			j.log.Warn("the marker of a directory is not written; a later file in it tries again", "dir", dir, "err", err)
 			continue
 		}
 		m.attr, m.written = attr, m.looked

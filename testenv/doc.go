@@ -18,4 +18,8 @@
 //
 // With STANDIN_REAL_LLAPI and STANDIN_REAL_LFS set to the paths of a real
 // liblustreapi and lfs, those are used in place of ours, on the same mount.
+// Programs that a test starts then get LD_PRELOAD and LD_LIBRARY_PATH. A test
+// that loads the library into its own process needs them from the beginning:
+//
+//	go test -exec "env LD_PRELOAD=$PWD/build/test/lib/standin_preload.so LD_LIBRARY_PATH=$dir" ./llapi
 package testenv

@@ -249,13 +249,13 @@ func (l *Lustre) ClearFaults() {
 // Lfs runs lfs: ours, or the one that STANDIN_REAL_LFS names.
 func (l *Lustre) Lfs(args ...string) Result {
 	l.t.Helper()
-	return l.lfs(exec.CommandContext(l.t.Context(), lfsPath(l.t), args...))
+	return l.lfs(exec.CommandContext(l.t.Context(), LfsPath(l.t), args...))
 }
 
 // LfsAs runs lfs as a plain user, with the group of the same number.
 func (l *Lustre) LfsAs(uid int, args ...string) Result {
 	l.t.Helper()
-	cmd := exec.CommandContext(l.t.Context(), lfsPath(l.t), args...)
+	cmd := exec.CommandContext(l.t.Context(), LfsPath(l.t), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	return l.lfs(cmd)
 }

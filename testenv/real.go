@@ -17,15 +17,19 @@ const (
 // preload library, and what it was linked with, next to itself.
 func setLibrary(t testing.TB) {
 	t.Helper()
-	path := os.Getenv(realLibrary)
-	if path == "" {
-		t.Setenv("LHSM_LIBLUSTREAPI", Library(t))
+	if path := os.Getenv(realLibrary); path != "" {
+		t.Setenv("LHSM_LIBLUSTREAPI", path)
+		usePreload(t, filepath.Dir(path))
 		return
 	}
-	t.Setenv("LHSM_LIBLUSTREAPI", path)
-	usePreload(t, filepath.Dir(path))
+	t.Setenv("LHSM_LIBLUSTREAPI", Library(t))
+	if os.Getenv(realLfs) != "" {
+		usePreload(t, "") // with the library that it finds by itself
+	}
 }
 
+// usePreload has the programs of this test preload the shim, and look for
+// libraries in libdir first, if that is not empty.
 func usePreload(t testing.TB, libdir string) {
 	t.Helper()
 	shim, err := built("preload", buildPreload)
@@ -33,6 +37,9 @@ func usePreload(t testing.TB, libdir string) {
 		t.Fatal(err)
 	}
 	t.Setenv("LD_PRELOAD", shim)
+	if libdir == "" {
+		return
+	}
 	if old := os.Getenv("LD_LIBRARY_PATH"); old != "" {
 		libdir += ":" + old
 	}
@@ -48,8 +55,9 @@ func buildPreload() (string, error) {
 	return compile(filepath.Join(root, "build", "test", "lib", "standin_preload.so"), []string{src})
 }
 
-// lfsPath is the lfs that Lustre.Lfs runs.
-func lfsPath(t testing.TB) string {
+// LfsPath is the lfs that Lustre.Lfs runs: the program that STANDIN_REAL_LFS
+// names, or ours.
+func LfsPath(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv(realLfs); path != "" {
 		return path

@@ -185,7 +185,7 @@ func (e *env) shell(line string) string {
 		cmd = exec.Command("bash", "-c", line) // grep ends 1 when it finds nothing
 	}
 	cmd.Dir = e.lustre.Mount()
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(testenv.Binary(e.t, "./testenv/cmd/lfs"))+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(testenv.LfsPath(e.t))+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		e.t.Fatalf("%s: %v\n%s", line, err, out)

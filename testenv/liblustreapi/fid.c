@@ -67,12 +67,16 @@ static int from_lma(const char *buf, ssize_t size, struct lu_fid *fid)
 	return 0;
 }
 
+/* Lustre's own library asks for a file handle, which takes no permission on the
+ * file; so does this attribute. */
+#define FID_ATTR "system.lustre.fid"
+
 int llapi_fd2fid(int fd, struct lu_fid *fid)
 {
 	char buf[512];
 
 	memset(fid, 0, sizeof(*fid));
-	if (fgetxattr(fd, "lustre.fid", fid, sizeof(*fid)) == sizeof(*fid))
+	if (fgetxattr(fd, FID_ATTR, fid, sizeof(*fid)) == sizeof(*fid))
 		return 0;
 	return from_lma(buf, fgetxattr(fd, "trusted.lma", buf, sizeof(buf)),
 			fid);
@@ -83,7 +87,7 @@ int llapi_path2fid(const char *path, struct lu_fid *fid)
 	char buf[512];
 
 	memset(fid, 0, sizeof(*fid));
-	if (lgetxattr(path, "lustre.fid", fid, sizeof(*fid)) == sizeof(*fid))
+	if (lgetxattr(path, FID_ATTR, fid, sizeof(*fid)) == sizeof(*fid))
 		return 0;
 	return from_lma(buf, lgetxattr(path, "trusted.lma", buf, sizeof(buf)),
 			fid);

@@ -1,13 +1,14 @@
 /*
  * Preloaded into programs that use a real liblustreapi on a mount of the
- * stand-in. FUSE cannot do three things as Lustre does:
+ * stand-in. FUSE cannot do these things as Lustre does:
  *
  *   - the type of the mount: the kernel says "fuse.lustre", and the library
  *     looks for "lustre" in the mount table;
  *   - the file handle: the library reads the FID out of one of type 0x97, and
  *     FUSE has handles of its own. The FID is also in an xattr;
  *   - the changelog's character device, /dev/changelog-MDT: the stand-in has a
- *     file on the mount instead. $LUSTRE_MOUNT says which mount.
+ *     file on the mount instead. $LUSTRE_MOUNT says which mount. Its ioctl,
+ *     whose argument is not the pointer that its number promises, is a write.
  *
  * Everything else goes to the real functions.
  */
@@ -20,14 +21,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #define FUSE_PREFIX "fuse."
 #define FUSE_TYPE FUSE_PREFIX "lustre"
-#define FID_ATTR "lustre.fid"
+#define FID_ATTR "system.lustre.fid"
 #define CHANGELOG_DEVICE "/dev/changelog-"
 #define CHANGELOG_FILE ".lustre/changelog"
+#define CHANGELOG_SET_FLAGS _IOR('f', 233, long)
+#define CHANGELOG_FOLLOW 1
+#define FIRST_MDT "-MDT0000"
 #define FID_SIZE 16
 #define LUSTRE_HANDLE_TYPE 0x97
 #define LUSTRE_HANDLE_SIZE 32 /* the file's FID and its parent's, which may be zero */
@@ -97,15 +103,35 @@ int name_to_handle_at(int dirfd, const char *name, struct file_handle *handle,
 	return 0;
 }
 
-/* The file that stands for a changelog device, in buf; any other path as it is. */
-static const char *translate(const char *path, char *buf, size_t size)
+/* The file system that is mounted on $LUSTRE_MOUNT has this metadata server. */
+static int is_own_mdt(const char *mount, const char *name)
+{
+	FILE *table = setmntent("/proc/self/mounts", "r");
+	struct mntent entry;
+	char buf[3 * 4096], mdt[256] = "";
+
+	if (table == NULL)
+		return 0;
+	while (getmntent_r(table, &entry, buf, sizeof(buf)) != NULL) {
+		const char *slash = strrchr(entry.mnt_fsname, '/');
+
+		if (slash != NULL && strcmp(entry.mnt_dir, mount) == 0)
+			snprintf(mdt, sizeof(mdt), "%s" FIRST_MDT, slash + 1);
+	}
+	endmntent(table);
+	return strcmp(mdt, name) == 0;
+}
+
+/* Whether path is a changelog device that a file stands for, which goes to buf. */
+static int changelog_file(const char *path, char *buf, size_t size)
 {
 	const char *mount = getenv("LUSTRE_MOUNT");
 
-	if (mount == NULL || strncmp(path, CHANGELOG_DEVICE, strlen(CHANGELOG_DEVICE)) != 0)
-		return path;
+	if (mount == NULL || strncmp(path, CHANGELOG_DEVICE, strlen(CHANGELOG_DEVICE)) != 0 ||
+	    !is_own_mdt(mount, path + strlen(CHANGELOG_DEVICE)))
+		return 0;
 	snprintf(buf, size, "%s/%s", mount, CHANGELOG_FILE);
-	return buf;
+	return 1;
 }
 
 /* open and open64 are one function on a 64-bit system, with two names. */
@@ -114,7 +140,36 @@ static int open_by(const char *symbol, const char *path, int flags, mode_t mode)
 	int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, symbol);
 	char buf[4096 + 32];
 
-	return next(translate(path, buf, sizeof(buf)), flags, mode);
+	if (!changelog_file(path, buf, sizeof(buf)))
+		return next(path, flags, mode);
+	/* A reader sets its flags by writing, see ioctl. */
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		flags |= O_RDWR;
+	return next(buf, flags, mode);
+}
+
+/*
+ * The flags of a changelog's reader are the argument itself, while the number
+ * says that it is a pointer, which is what FUSE would take it for.
+ */
+int ioctl(int fd, unsigned long request, ...)
+{
+	static int (*next)(int, unsigned long, ...);
+	static const char follow[] = "follow:1";
+	unsigned long arg;
+	va_list args;
+
+	va_start(args, request);
+	arg = va_arg(args, unsigned long);
+	va_end(args);
+	if (request == CHANGELOG_SET_FLAGS) {
+		if (!(arg & CHANGELOG_FOLLOW))
+			return 0;
+		return write(fd, follow, sizeof(follow) - 1) < 0 ? -1 : 0;
+	}
+	if (next == NULL)
+		next = dlsym(RTLD_NEXT, "ioctl");
+	return next(fd, request, arg);
 }
 
 static mode_t mode_of(int flags, va_list args)

@@ -21,11 +21,14 @@ const (
 	xattrLustreLOV = "lustre.lov"
 	xattrFID       = "trusted.fid"
 	xattrLustreFID = "lustre.fid"
+	// The kernel asks for no permission to read those of "system.", as it asks
+	// for none to make a file handle, from which a library reads a FID on Lustre.
+	xattrHandleFID = "system.lustre.fid"
 )
 
 // ownXattrs can be listed; setting or removing them is ignored, as the MDT does,
 // so that a copytool that restores "all xattrs" does no harm.
-var ownXattrs = []string{xattrHSM, xattrLink, xattrLMA, xattrFID, xattrLustreFID, "trusted.lmv", "trusted.som", "trusted.version", "trusted.lfsck_namespace"}
+var ownXattrs = []string{xattrHSM, xattrLink, xattrLMA, xattrFID, xattrLustreFID, xattrHandleFID, "trusted.lmv", "trusted.som", "trusted.version", "trusted.lfsck_namespace"}
 
 // GetXattr reads an xattr. ENODATA if there is none, also for trusted ones when
 // the caller is not privileged.
@@ -59,7 +62,7 @@ func (i *inode) ownXattr(name string) (v []byte, ok bool, err error) {
 			return nil, false, syscall.ENODATA
 		}
 		return i.hsmXattr(), true, nil
-	case xattrFID, xattrLustreFID:
+	case xattrFID, xattrLustreFID, xattrHandleFID:
 		return i.fid().Bytes(), true, nil
 	case xattrLMA:
 		return i.fid().append(make([]byte, 8, 24)), true, nil

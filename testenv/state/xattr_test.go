@@ -59,10 +59,11 @@ func TestLustreXattrs(t *testing.T) {
 		_, err := w.GetXattr(f, Root, "trusted.hsm")
 		w.is(err, syscall.ENODATA) // HSM never touched it
 		for name, want := range map[string]string{
-			"trusted.fid":  hex.EncodeToString(f.Bytes()),
-			"lustre.fid":   hex.EncodeToString(f.Bytes()),
-			"trusted.lma":  "0000000000000000" + hex.EncodeToString(f.Bytes()),
-			"trusted.link": "dff1ea11" + "01000000" + "2e00000000000000" + "0000000000000000" + "0016" + "00000002000000070000000100000000" + hex.EncodeToString([]byte("name")),
+			"trusted.fid":       hex.EncodeToString(f.Bytes()),
+			"lustre.fid":        hex.EncodeToString(f.Bytes()),
+			"system.lustre.fid": hex.EncodeToString(f.Bytes()),
+			"trusted.lma":       "0000000000000000" + hex.EncodeToString(f.Bytes()),
+			"trusted.link":      "dff1ea11" + "01000000" + "2e00000000000000" + "0000000000000000" + "0016" + "00000002000000070000000100000000" + hex.EncodeToString([]byte("name")),
 		} {
 			got, err := w.GetXattr(f, Root, name)
 			if err != nil || hex.EncodeToString(got) != want {

@@ -119,7 +119,7 @@ func TestMessages(t *testing.T) {
 		"hsm_archive --data x":               {"", "", 0},
 		"hsm_archive f":                      {"", "Cannot send HSM request (use of f): Operation not permitted\n", 1},
 		"hsm_archive -l list":                {"", "Cannot send HSM request (use of f): Operation not permitted\n", 1},
-		"hsm_archive -l empty":               {"", "Could not find path '(null)': No such file or directory\nCannot send HSM request (use of (null)): Operation not permitted\n", 1},
+		"hsm_archive -l empty":               {"", "Could not find path '(null)': Invalid argument\nCannot send HSM request (use of (null)): Operation not permitted\n", 1},
 		"hsm_restore -a 3 f":                 {restoreUsage, "error: -a is supported only when archiving or removing\n", 4},
 		"hsm_remove -m /tmp junk":            {"", "hsm: 'junk' is not a valid FID\n", 22},
 		"hsm_remove -m /tmp 1:0x100000000:0": {"", "hsm: '1:0x100000000:0' is not a valid FID\n", 34},

@@ -264,6 +264,9 @@ func TestPlainUser(t *testing.T) {
 	s.lfs("hsm_archive al a", "", 0)
 	s.lustre.WaitIdle()
 	s.lfsAs(other, "hsm_release a", "Cannot send HSM request (use of a): Permission denied\n", 13)
+	s.write("closed", "content")
+	s.ok(os.Chmod("closed", 0))
+	s.lfsAs(other, "hsm_archive closed", fmt.Sprintf(denied, "closed"), 1) // the FID is no secret
 	s.lfsAs(user, "hsm_release al", "", 0)
 	s.lfsAs(user, "hsm_state al", "al: (0x0000000d) released exists archived, archive_id:1\n", 0)
 	s.lfsAs(user, "hsm_archive al", fmt.Sprintf(denied, "al"), 1)
@@ -340,6 +343,11 @@ func TestRequestArguments(t *testing.T) {
 	s.ok(os.Remove("f"))
 	s.lfs("hsm_remove --mntpath "+s.lustre.Mount()+" --archive 1 "+fid.String(), "", 0)
 	s.lfs("hsm_remove --mntpath "+s.lustre.Mount()+" junk", "hsm: 'junk' is not a valid FID\n", 22)
+	s.lfs("hsm_remove --mntpath= "+fid.String(),
+		"Could not find path '': No such file or directory\nCannot send HSM request (use of ): No such device\n", 19)
+	s.write("empty", "")
+	s.lfs("hsm_archive --filelist empty",
+		"Could not find path '(null)': Invalid argument\nCannot send HSM request (use of (null)): No such device\n", 19)
 	if actions := s.lustre.GetParam("mdt.*.hsm.actions"); !regexp.MustCompile(`fid=` + regexp.QuoteMeta(fid.String()) + `.* action=REMOVE .*status=WAITING`).MatchString(actions) {
 		t.Errorf("no REMOVE of %v in\n%s", fid, actions)
 	}

@@ -29,7 +29,8 @@ type requestArgs struct {
 	archiveID int32
 	data      string
 	filelist  string
-	mount     string // set: files are FIDs on this mount
+	byFID     bool // files are FIDs on mount
+	mount     string
 	files     []string
 }
 
@@ -48,11 +49,11 @@ func (l *lfs) hsmRequest(argv []string, action llapi.UserAction) int {
 	if !l.load(argv[0]) {
 		return 1
 	}
-	b := builder{lfs: l, mount: a.mount, someFile: a.mount}
+	b := builder{lfs: l, byFID: a.byFID, someFile: a.mount, found: a.byFID}
 	if rc := b.add(a); rc != 0 {
 		return rc
 	}
-	return l.sendRequest(b.someFile, llapi.Request{
+	return b.sendRequest(llapi.Request{
 		Action: action, ArchiveID: uint32(a.archiveID), Items: b.fids, Data: []byte(a.data),
 	})
 }
@@ -75,8 +76,8 @@ func (l *lfs) requestArgs(argv []string, action llapi.UserAction) (a requestArgs
 			}
 			a.archiveID = atoi(g.arg)
 		case 'm':
-			if a.mount == "" { // the first one counts
-				a.mount = g.arg
+			if !a.byFID { // the first one counts
+				a.byFID, a.mount = true, g.arg
 			}
 		case 'h':
 			return a, false
@@ -88,16 +89,16 @@ func (l *lfs) requestArgs(argv []string, action llapi.UserAction) (a requestArgs
 }
 
 // sendRequest sends r to the file system that someFile is on.
-func (l *lfs) sendRequest(someFile string, r llapi.Request) int {
-	if someFile == "" { // a file list with nothing in it
-		someFile = "(null)"
+func (b *builder) sendRequest(r llapi.Request) int {
+	path, err := realpath(b.someFile)
+	if !b.found { // a file list with nothing in it
+		b.someFile, err = "(null)", syscall.EINVAL
 	}
-	path, err := realpath(someFile)
 	if err != nil {
-		l.errorf("Could not find path '%s': %s\n", someFile, strerror(err))
+		b.errorf("Could not find path '%s': %s\n", b.someFile, strerror(err))
 	}
-	if err := l.send(path, r); err != nil {
-		l.errorf("Cannot send HSM request (use of %s): %s\n", someFile, strerror(err))
+	if err := b.send(path, r); err != nil {
+		b.errorf("Cannot send HSM request (use of %s): %s\n", b.someFile, strerror(err))
 		return errnoOf(err)
 	}
 	return 0
@@ -105,6 +106,9 @@ func (l *lfs) sendRequest(someFile string, r llapi.Request) int {
 
 // realpath returns the path without links, or as far as it goes.
 func realpath(path string) (string, error) {
+	if path == "" {
+		return "", syscall.ENOENT
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return path, err
@@ -119,8 +123,9 @@ func realpath(path string) (string, error) {
 // builder collects the FIDs of a request.
 type builder struct {
 	*lfs
-	mount    string
+	byFID    bool
 	someFile string // by which the file system is found
+	found    bool   // someFile is one
 	device   uint64 // that all files must be on, once there is one
 	fids     []llapi.FID
 }
@@ -159,8 +164,8 @@ func (b *builder) addLines(r io.Reader) int {
 }
 
 func (b *builder) addFile(file string) int {
-	if b.someFile == "" {
-		b.someFile = file
+	if !b.found {
+		b.someFile, b.found = file, true
 	}
 	fid, rc := b.fid(file)
 	if rc == 0 {
@@ -170,7 +175,7 @@ func (b *builder) addFile(file string) int {
 }
 
 func (b *builder) fid(file string) (llapi.FID, int) {
-	if b.mount != "" {
+	if b.byFID {
 		fid, err := parseFID(file)
 		if err != nil {
 			b.errorf("hsm: '%s' is not a valid FID\n", file)

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lhsm-azblob/testenv"
 )
 
 const blockSize = 8 << 20 // what the tests below give as --block-size
@@ -94,8 +97,9 @@ func TestSparseFile(t *testing.T) {
 // waitLongUntilIdle is for what an emulator written in JavaScript takes minutes to take.
 func (e *env) waitLongUntilIdle() {
 	e.t.Helper()
-	if r := e.lustre.Command("wait-idle", "--timeout", "15m"); r.Code != 0 {
-		e.t.Fatalf("wait-idle: exit %d: %s", r.Code, r.Stderr)
+	wait := exec.Command(testenv.Binary(e.t, "./testenv/cmd/lustre-standin"), "wait-idle", "--timeout", "15m")
+	if out, err := wait.CombinedOutput(); err != nil {
+		e.t.Fatalf("wait-idle: %v: %s", err, out)
 	}
 }
 

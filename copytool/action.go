@@ -136,7 +136,19 @@ func (j *job) report(v Verdict) error {
 	case v.Code == Forgotten:
 		return nil // an error now could hit the same action sent again
 	}
-	return j.current().Fail(j.t.item, v.Errno)
+	return j.fail(v.Errno)
+}
+
+// fail ends the action without its descriptors. As with begin, the session may
+// be replaced and closed meanwhile.
+func (j *job) fail(errno syscall.Errno) error {
+	for {
+		s := j.session.Load()
+		err := (*s).Fail(j.t.item, errno)
+		if !errors.Is(err, llapi.ErrClosed) || j.session.Load() == s {
+			return err
+		}
+	}
 }
 
 // notReported is the verdict when the coordinator did not take the one we had.
@@ -146,6 +158,7 @@ func (j *job) notReported(v Verdict, err, rerr error) (Verdict, error) {
 		return v, err // it had given up on the action before we did
 	case v.Code != OK:
 		j.log.Warn("report the end", "err", rerr)
+		j.failAfterAll(v)
 		return v, err
 	case errors.Is(rerr, syscall.EBUSY):
 		// The kernel looks at the data version once more, later than we could.
@@ -157,7 +170,22 @@ func (j *job) notReported(v Verdict, err, rerr error) (Verdict, error) {
 	}
 	v = VerdictFor(rerr)
 	j.note(v, rerr)
+	if v.Code == NotReported {
+		j.failAfterAll(v)
+	}
 	return v, rerr
+}
+
+// failAfterAll is for an action whose end did not reach the coordinator. The
+// library has freed it and cannot send the same again; but that it failed can
+// still be said. Else it keeps its slot, and its readers waiting, for an hour.
+func (j *job) failAfterAll(v Verdict) {
+	if j.action == nil {
+		return // that is what was tried
+	}
+	if err := j.fail(v.Errno); err != nil {
+		j.log.Warn("the coordinator does not take the end; it will time the action out", "err", err)
+	}
 }
 
 // finished writes the one line about the action, and counts it.
@@ -174,7 +202,7 @@ func (j *job) finished(v Verdict, err error, took time.Duration) {
 
 func (j *job) close() {
 	if j.file != nil {
-		_ = j.file.Close() // written data is synced by End, which the library does on its own descriptor
+		_ = j.file.Close() // what was written has been synced
 	}
 }
 

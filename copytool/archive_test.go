@@ -269,7 +269,8 @@ func TestOldBlobThatCannotBeDeleted(t *testing.T) {
 	r.wantBlob("new", "two")
 }
 
-// TestEndThatIsNotTaken: whatever went well before, nobody knows of it.
+// TestEndThatIsNotTaken: whatever went well before, nobody knows of it. That
+// the action is over is said all the same.
 func TestEndThatIsNotTaken(t *testing.T) {
 	for errno, code := range map[syscall.Errno]Code{syscall.EIO: NotReported, syscall.ENOENT: Forgotten} {
 		r := newRig(t)
@@ -277,7 +278,9 @@ func TestEndThatIsNotTaken(t *testing.T) {
 		it := r.item(llapi.ActionArchive, fid)
 		r.endError[key{it.Cookie, fid}] = &llapi.Error{Func: "end", Errno: errno}
 		r.send(it)
-		r.wait(it)
+		if got := r.wait(it); (got == syscall.EIO) != (code == NotReported) {
+			t.Errorf("end failed with %v: the coordinator was told %v", errno, got)
+		}
 		r.stop()
 		if !strings.Contains(r.log.String(), "code="+string(code)) {
 			t.Errorf("end failed with %v: no code %s in the log\n%s", errno, code, r.log)

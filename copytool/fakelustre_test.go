@@ -396,8 +396,11 @@ func (s *fakeSession) Begin(it llapi.ActionItem, _, _ int) (Action, error) {
 func (s *fakeSession) Fail(it llapi.ActionItem, errno syscall.Errno) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errno == 0 || s.closed {
-		s.t.Errorf("Fail with errno %d on a session closed=%t", errno, s.closed)
+	if s.closed {
+		return llapi.ErrClosed
+	}
+	if errno == 0 {
+		s.t.Error("Fail with errno 0")
 	}
 	s.fakeLustre.end(it, errno)
 	return nil
@@ -430,7 +433,9 @@ func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) 
 	defer a.s.mu.Unlock()
 	defer a.s.open.Done()
 	if err := a.s.endError[key{a.item.Cookie, a.item.FID}]; err != nil {
-		a.s.end(a.item, errno)
+		if errors.Is(err, syscall.ENOENT) {
+			a.s.end(a.item, errno)
+		} // else the coordinator has not heard of it
 		return err
 	}
 	f := a.s.files[a.item.FID]

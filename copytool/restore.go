@@ -36,6 +36,10 @@ func (j *job) doRestore(ctx context.Context) error {
 	if err := j.fetch(ctx, p); err != nil {
 		return err
 	}
+	// The library does so as well, but keeps to itself what came of it.
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("sync the restored file: %w", err)
+	}
 	if p.id != nil {
 		j.recent.put(j.t.fid, p.id)
 	}

@@ -96,10 +96,20 @@ func (c *copytool) log() []string {
 // waitLog waits for a log line that contains all the words.
 func (c *copytool) waitLog(words ...string) string {
 	c.t.Helper()
+	return c.waitLogTimes(1, words...)
+}
+
+// waitLogTimes waits for so many lines, and returns the last.
+func (c *copytool) waitLogTimes(times int, words ...string) string {
+	c.t.Helper()
 	deadline := time.After(patience)
 	for {
+		found := 0
 		for _, line := range c.log() {
 			if containsAll(line, words) {
+				found++
+			}
+			if found == times {
 				return line
 			}
 		}

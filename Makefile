@@ -39,11 +39,14 @@ test: $(AZURITE) ## the whole test suite with the race detector, against the sta
 	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
 	TESTENV_REQUIRE=lustre,azurite GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -timeout 30m ./...
 
-check: $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd unit
+check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd unit
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GOLANGCI_LINT) fmt --diff
 	$(GOLANGCI_LINT) run ./...
+	mkdir -p $(BUILD)/unit
+	sed 's#/usr/local/sbin#$(BIN)#' packaging/lhsmtool_azblob@.service >$(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service
+	! command -v systemd-analyze >/dev/null || systemd-analyze verify $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service
 
 fuzz: ## run each fuzz target for FUZZTIME
 	testenv/fuzz.sh $(FUZZTIME)

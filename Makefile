@@ -16,7 +16,8 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 # The version of the linter is part of the result, so it is pinned here.
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-2.15.0
-FUZZTIME ?= 5s
+# A number of inputs, a few seconds each: when a time is up, go sometimes calls that a failure of the target.
+FUZZTIME ?= 10000x
 
 # The test cache does not see that a program under test has changed, hence -count=1.
 # Tests mount file systems and start servers. In namespaces of their own nothing of that can outlive them, however they end.

@@ -176,13 +176,11 @@ func (j *job) notReported(v Verdict, err, rerr error) (Verdict, error) {
 	return v, rerr
 }
 
-// failAfterAll is for an action whose end did not reach the coordinator. The
-// library has freed it and cannot send the same again; but that it failed can
-// still be said. Else it keeps its slot, and its readers waiting, for an hour.
+// failAfterAll is for an action whose end did not reach the coordinator, as
+// happens once when the client was evicted. The library has freed it and cannot
+// send the same again; but that it failed can still be said. Else it keeps its
+// slot, and its readers waiting, for an hour.
 func (j *job) failAfterAll(v Verdict) {
-	if j.action == nil {
-		return // that is what was tried
-	}
 	if err := j.fail(v.Errno); err != nil {
 		j.log.Warn("the coordinator does not take the end; it will time the action out", "err", err)
 	}

@@ -32,7 +32,15 @@
 //
 // Reads, writes and truncates of a released file wait for the restore, opens
 // do not. FUSE reports any signal to a waiting thread; the wait ends only for
-// those that Lustre gives up for (see block.go).
+// fatal ones (see block.go).
+//
+// That is a deliberate difference. On Lustre 2.17.0 nothing ends the wait of a
+// reader but the end of a restore: no copytool, and the process ignores even
+// SIGKILL, and so does whoever waits for it. Here it can be killed, since
+// otherwise a test that fails would leave processes and mounts behind that
+// nobody can remove. So do not conclude from the stand-in that `timeout cat`
+// of a released file comes back in production, nor that a reader who is killed
+// takes his request with him: it stays on record, here as there.
 //
 // No lock of this package is held while something waits, while a pipe is
 // written, or while the kernel is asked to invalidate a cache: each of these

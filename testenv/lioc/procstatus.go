@@ -77,8 +77,9 @@ func parseGroups(s string) []uint32 {
 const notFatal = 1<<(unix.SIGCHLD-1) | 1<<(unix.SIGCONT-1) | 1<<(unix.SIGSTOP-1) | 1<<(unix.SIGTSTP-1) |
 	1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1) | 1<<(unix.SIGURG-1) | 1<<(unix.SIGWINCH-1)
 
-// endsWait are the signals for which Lustre gives up a wait even when the thread
-// handles them.
+// endsWait are the signals for which Lustre's abortable waits end even when the
+// thread handles them. (That for a restore is not one of them in 2.17; package
+// fusefs says why it ends here.)
 const endsWait = 1<<(unix.SIGKILL-1) | 1<<(unix.SIGINT-1) | 1<<(unix.SIGTERM-1) | 1<<(unix.SIGQUIT-1) | 1<<(unix.SIGALRM-1)
 
 // GivesUp tells whether a signal is pending for which the thread's wait must

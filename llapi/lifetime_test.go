@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"lhsm-azblob/llapi"
 	"lhsm-azblob/testenv"
 )
@@ -250,4 +252,20 @@ func TestConformance(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// TestRestoreWithoutRoom wants the reason, which the library itself loses.
+func TestRestoreWithoutRoom(t *testing.T) {
+	w := newWorld(t)
+	_, fid := w.file("f", "content")
+	w.archive(fid)
+	w.request(llapi.UserRelease, fid)
+	w.request(llapi.UserRestore, fid)
+	item := w.recv(w.ct)
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EPERM} {
+		w.lustre.Fault("create", "errno="+unix.ErrnoName(errno), "count=1")
+		_, err := w.ct.Begin(item, -1, llapi.OpenDelayCreate)
+		w.is("Begin", err, errno)
+	}
+	w.restore(w.start(item), "content")
 }

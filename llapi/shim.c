@@ -133,8 +133,15 @@ int shim_begin(struct hsm_copyaction_private **hcp,
 	       struct hsm_copytool_private *ct, const void *hai, int mdt_index,
 	       int open_flags, int is_error)
 {
-	return api.llapi_hsm_action_begin(hcp, ct, hai, mdt_index, open_flags,
-					  is_error != 0);
+	int rc;
+
+	errno = 0;
+	rc = api.llapi_hsm_action_begin(hcp, ct, hai, mdt_index, open_flags,
+					is_error != 0);
+	/* When 2.17 cannot create the file to restore into, it returns the -1
+	 * of open or fchown itself. What it cleans up afterwards succeeds, so
+	 * errno still says why. */
+	return rc == -1 && errno != 0 ? -errno : rc;
 }
 
 /* struct hsm_extent; its layout is asserted in lustreheaders.go. */

@@ -84,13 +84,15 @@ static int open_restore(struct hsm_copyaction_private *hcp, int mdt, int flags)
 	} else {
 		parent_dir(hcp->ct, &hai->fid, dir, sizeof(dir));
 		fd = create_volatile(dir, mdt, flags, source);
+		if (fd < 0)
+			fd = -1; /* so does Lustre's: the reason is in errno */
 	}
 	close(source);
 	if (fd < 0)
 		return fd;
 	hcp->data_fd = fd;
 	if (fchown(fd, hcp->original.st_uid, hcp->original.st_gid) < 0)
-		return -errno;
+		return -1; /* as above */
 	/* From here on the action's data are this file's. */
 	return llapi_fd2fid(fd, &hai->dfid);
 }

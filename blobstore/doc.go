@@ -27,6 +27,13 @@
 // nonce of its upload: staged blocks belong to the name and not to the uploader,
 // and two uploads of one name would otherwise mix.
 //
+// An upload that was interrupted can be resumed by another process, from the list
+// of blocks that it was told of ([StagedBlock]). The bytes are still all read, and
+// a block is only left out of the sending if the CRC that the service checked when
+// it took the block is the CRC of what was read now. So the CRC of the whole file
+// is that of bytes that were seen, and a source that changed cannot lead to a blob
+// of two halves.
+//
 // Every write has a [Condition]. A commit whose answer was lost is tried again
 // by the SDK and then fails on its own success; Upload recognises its own work
 // by the nonce, which is also in the blob's metadata (lhsm_upload).

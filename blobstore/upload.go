@@ -32,6 +32,15 @@ type UploadOptions struct {
 	// Progress is told how many bytes have been moved so far: each time a larger
 	// number, from one goroutine at a time.
 	Progress func(total int64)
+
+	// Staged is told of each block that the service has taken, from several
+	// goroutines at once. A file that goes in one request has none.
+	Staged func(StagedBlock)
+
+	// Resume are blocks of an earlier upload of the same bytes to the same name.
+	// Each of them is read again, and left where it is if the service still has it
+	// and its CRC is that of the bytes read; else it is sent.
+	Resume []StagedBlock
 }
 
 // Upload writes size bytes of src as the blob n. The bytes become visible all
@@ -64,8 +73,15 @@ type upload struct {
 	options   UploadOptions
 	metadata  map[string]string
 	nonce     nonce
+	staged    map[int]uint64 // CRCs of the blocks that the service has already
 	progress  progress
 }
+
+// count is the number of blocks.
+func (u *upload) count() int { return int((u.size + u.blockSize - 1) / u.blockSize) }
+
+// lengthOf is the number of bytes in the i-th block.
+func (u *upload) lengthOf(i int) int64 { return min(u.blockSize, u.size-int64(i)*u.blockSize) }
 
 // newUpload checks what can be checked before the first byte.
 func (c *Container) newUpload(n Name, src io.ReaderAt, size int64, o UploadOptions) (*upload, error) {
@@ -140,16 +156,16 @@ func (u *upload) putBlob(ctx context.Context) (Info, error) {
 
 // stageAll sends all blocks, in parallel, and combines their CRCs.
 func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err error) {
-	count := int((u.size + u.blockSize - 1) / u.blockSize)
+	u.takeUp(ctx)
+	count := u.count()
 	ids, crcs := make([]string, count), make([]uint64, count)
 	g, gctx := errgroup.WithContext(ctx)
 	// Some more than there are slots: those read while the others send.
 	g.SetLimit(u.pool.options.Transfers + runtime.GOMAXPROCS(0))
 	for i := range count {
-		offset := int64(i) * u.blockSize
 		// Waiting for memory here, before the goroutine starts, bounds both, and
 		// ends the loop as soon as a block fails, because that cancels gctx.
-		buf, aerr := u.pool.memory.acquire(gctx, min(u.blockSize, u.size-offset))
+		buf, aerr := u.pool.memory.acquire(gctx, u.lengthOf(i))
 		if aerr != nil {
 			err = aerr
 			break
@@ -158,7 +174,7 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err er
 		g.Go(func() error {
 			defer buf.release()
 			var err error
-			crcs[i], err = u.stage(gctx, ids[i], buf.bytes, offset)
+			crcs[i], err = u.stage(gctx, i, buf.bytes)
 			return err
 		})
 	}
@@ -166,28 +182,36 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err er
 		return nil, 0, werr // the reason why acquire failed, if it did
 	}
 	for i, sum := range crcs {
-		crc = combineCRC64(crc, sum, min(u.blockSize, u.size-int64(i)*u.blockSize))
+		crc = combineCRC64(crc, sum, u.lengthOf(i))
 	}
 	return ids, crc, err
 }
 
-// stage reads one block and sends it.
-func (u *upload) stage(ctx context.Context, id string, data []byte, offset int64) (crc uint64, err error) {
+// stage reads one block and sends it, if the service does not have it.
+func (u *upload) stage(ctx context.Context, i int, data []byte) (crc uint64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if err := u.read(data, offset); err != nil {
+	if err := u.read(data, int64(i)*u.blockSize); err != nil {
 		return 0, err
 	}
 	crc = checksum(data)
+	if !u.isStaged(i, crc) {
+		if err := u.send(ctx, i, data, crc); err != nil {
+			return 0, err
+		}
+		u.tellStaged(i, crc)
+	}
+	u.progress.add(int64(len(data)))
+	return crc, nil
+}
+
+func (u *upload) send(ctx context.Context, i int, data []byte, crc uint64) error {
 	cl := &call{op: "put-block", bytes: int64(len(data)), data: data}
 	defer cl.end()
-	_, err = u.blob(u.name).StageBlock(cl.context(ctx), id, streaming.NopCloser(bytes.NewReader(data)),
+	_, err := u.blob(u.name).StageBlock(cl.context(ctx), u.nonce.blockID(i), streaming.NopCloser(bytes.NewReader(data)),
 		&blockblob.StageBlockOptions{TransactionalValidation: blob.TransferValidationTypeCRC64(crc)})
-	if err == nil {
-		u.progress.add(int64(len(data)))
-	}
-	return crc, err
+	return err
 }
 
 // commit makes the blob out of the staged blocks.
@@ -237,7 +261,7 @@ func (u *upload) settle(ctx context.Context, crc uint64, err error) (Info, error
 		return Info{}, err
 	}
 	now, _, serr := u.stat(impatient(ctx), u.name)
-	if serr == nil && now.Metadata[keyUpload] == u.nonce.String() && now.Size == u.size {
+	if serr == nil && now.Metadata[keyUpload] == u.nonce.String() && now.Metadata[keyCRC64] == formatCRC64(crc) && now.Size == u.size {
 		u.progress.add(u.size - u.progress.done())
 		return u.info(crc, now.ETag, now.VersionID, now.Modified), nil
 	}

@@ -28,6 +28,7 @@ type job struct {
 	blob  blobstore.Name
 	bytes int64 // moved, for the log
 
+	open     bool // the coordinator has not heard of the end: the next process says it
 	hasError bool // the file carries ErrorXattr
 	// afterwards runs when the coordinator has taken a success.
 	afterwards func(ctx context.Context)
@@ -52,6 +53,9 @@ func (a *Agent) run(ctx context.Context, t *task) {
 	if rerr := j.report(v); rerr != nil {
 		v, err = j.notReported(v, err, rerr)
 	}
+	if !j.open {
+		a.o.Journal.ended(t)
+	}
 	if v.Code == OK && j.afterwards != nil {
 		j.afterwards(context.WithoutCancel(ctx))
 	}
@@ -72,6 +76,11 @@ func settle(ctx context.Context, err error) error {
 func (j *job) perform(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if j.t.adopted {
+		if err := j.stillWanted(); err != nil {
+			return err
+		}
 	}
 	archive, err := j.archives.byID(j.t.archiveID)
 	if err != nil {
@@ -125,8 +134,6 @@ func (j *job) coordinatorBegin(item llapi.ActionItem, mdtIndex, openFlags int) (
 // report is the one end of the action.
 func (j *job) report(v Verdict) error {
 	switch {
-	case j.action != nil && v.Code == OK:
-		return j.action.End(llapi.Extent{Length: uint64(j.t.moved.Load())}, 0, 0)
 	case j.action != nil:
 		var flags llapi.EndFlags
 		if v.Retry {
@@ -153,6 +160,9 @@ func (j *job) fail(errno syscall.Errno) error {
 
 // notReported is the verdict when the coordinator did not take the one we had.
 func (j *job) notReported(v Verdict, err, rerr error) (Verdict, error) {
+	if errors.Is(rerr, syscall.ENOENT) {
+		j.sched.cancelTask(j.t, errForgotten) // it may be sent again at any moment
+	}
 	switch {
 	case v.Code != OK && errors.Is(rerr, syscall.ENOENT):
 		return v, err // it had given up on the action before we did
@@ -165,6 +175,8 @@ func (j *job) notReported(v Verdict, err, rerr error) (Verdict, error) {
 		rerr = failf(FileChanged, "the file changed after its copy was complete; the copy is good, and older than the file: %w", rerr)
 	case errors.Is(rerr, syscall.ENOENT):
 		rerr = failf(Forgotten, "the coordinator no longer knows the action; what was copied stays: %w", rerr)
+	case j.t.adopted && errors.Is(rerr, syscall.EINVAL):
+		rerr = failf(NotReported, "the coordinator waits for the volatile file of a process that died, and takes no other; ask again: %w", rerr)
 	default:
 		rerr = failf(NotReported, "report the end: %w", rerr)
 	}
@@ -182,7 +194,8 @@ func (j *job) notReported(v Verdict, err, rerr error) (Verdict, error) {
 // slot, and its readers waiting, for an hour.
 func (j *job) failAfterAll(v Verdict) {
 	if err := j.fail(v.Errno); err != nil {
-		j.log.Warn("the coordinator does not take the end; it will time the action out", "err", err)
+		j.open = true
+		j.log.Warn("the coordinator does not take the end; the next start tries again", "err", err)
 	}
 }
 
@@ -191,6 +204,10 @@ func (j *job) finished(v Verdict, err error, took time.Duration) {
 	op := j.t.item.Action.String()
 	j.metrics.actionDone(op, v.Code, took)
 	attrs := []any{"code", string(v.Code), "path", j.path, "blob", string(j.blob), "bytes", j.bytes, "seconds", took.Seconds()}
+	if v.Code == Forgotten && j.t.adopted {
+		j.log.Info("the action was over already", attrs...)
+		return
+	}
 	if err != nil {
 		j.log.Warn("action failed", append(attrs, "errno", int(v.Errno), "retry", v.Retry, "err", err)...)
 		return

@@ -27,6 +27,9 @@ type Options struct {
 	Metrics          *Metrics      // none
 	// Ready is called once, when the first registration stands.
 	Ready func()
+	// Journal is what makes actions outlive this process. Without one, those of a
+	// process that dies wait for the coordinator's timeout.
+	Journal *Journal
 }
 
 func (o Options) withDefaults() Options {
@@ -90,14 +93,15 @@ func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, 
 		o: o, fs: fs, register: register, archives: o.Archives, log: o.Log, metrics: o.Metrics, host: host,
 		markers: newMarkers(), recent: newRecent(recentSize),
 	}
-	a.sched = newScheduler(o.Limits, a.run, a.sizeOf)
+	a.sched = newScheduler(o.Limits, a.run, a.sizeOf, o.Journal.ended)
 	a.metrics.watch(a.sched)
 	return a, nil
 }
 
 // Serve registers and serves until accept ends. Then it takes no more actions
 // and lets those it has go on to their end, until DrainTimeout or the end of
-// work; what is left is reported as ShuttingDown. The error is that of the
+// work; what is left is reported as ShuttingDown. What the journal holds of a
+// process that died comes before what the coordinator sends. The error is that of the
 // first registration; a later loss is repaired, however long it takes.
 func (a *Agent) Serve(accept, work context.Context) error {
 	first, err := a.register(a.archives.ids())
@@ -111,6 +115,7 @@ func (a *Agent) Serve(accept, work context.Context) error {
 	report, stopReports := context.WithCancel(context.WithoutCancel(work))
 	var reporter sync.WaitGroup
 	reporter.Go(func() { a.reportProgress(report) })
+	a.adopt()
 	a.o.Ready()
 
 	a.receive(accept)

@@ -74,7 +74,7 @@ func (j *job) publish(ctx context.Context, s *source, path string, name blobstor
 	if known {
 		w.cond = blobstore.IfMatch(s.before.Blob.ETag)
 	}
-	look := !known && s.attr.Size >= lookFirst
+	look := !known && s.attr.Size >= lookFirst || j.t.adopted // which may have been committed
 	for range maxAttempts {
 		if look {
 			var err error
@@ -125,6 +125,8 @@ func (j *job) upload(ctx context.Context, s *source, path string, name blobstore
 		Metadata:     j.metadata(s, path, name),
 		BeforeCommit: func() error { return j.unchanged(s) },
 		Progress:     j.t.moved.Store,
+		Resume:       j.t.resumable(s.version),
+		Staged:       func(b blobstore.StagedBlock) { j.o.Journal.staged(j.t, s.version, b) },
 	})
 	if err == nil {
 		j.bytes = s.attr.Size

@@ -402,6 +402,9 @@ func (s *fakeSession) Fail(it llapi.ActionItem, errno syscall.Errno) error {
 	if errno == 0 {
 		s.t.Error("Fail with errno 0")
 	}
+	if err := s.endError[key{it.Cookie, it.FID}]; errors.Is(err, syscall.ESHUTDOWN) {
+		return err
+	}
 	s.fakeLustre.end(it, errno)
 	return nil
 }

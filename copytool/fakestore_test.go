@@ -21,7 +21,8 @@ type fakeStore struct {
 	mu       sync.Mutex // guards all below
 	blobs    map[blobstore.Name]*fakeBlob
 	etags    int
-	requests []string // "put a", "head a", "get a", "copy a b", "delete a"
+	resumed  []blobstore.StagedBlock // what the last upload was resumed from
+	requests []string                // "put a", "head a", "get a", "copy a b", "delete a"
 	// before is called without the lock, before each request; its error is the request's.
 	before func(ctx context.Context, op string, n blobstore.Name) error
 	// beforeCommit is called when all bytes of an upload are read.
@@ -140,6 +141,9 @@ func (s *fakeStore) Upload(ctx context.Context, n blobstore.Name, src io.ReaderA
 	if err := s.request(ctx, "put", n); err != nil {
 		return blobstore.Info{}, err
 	}
+	s.mu.Lock()
+	s.resumed = o.Resume
+	s.mu.Unlock()
 	buf := make([]byte, size)
 	if k, err := src.ReadAt(buf, 0); int64(k) < size {
 		return blobstore.Info{}, fmt.Errorf("read %d of %d: %w", k, size, err)

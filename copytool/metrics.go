@@ -21,6 +21,7 @@ type Metrics struct {
 	requestTime   *prometheus.HistogramVec
 	receiveErrors prometheus.Counter
 	registrations prometheus.Counter
+	adopted       prometheus.Counter
 }
 
 const namespace = "lhsm_azblob"
@@ -47,8 +48,9 @@ func NewMetrics() *Metrics {
 		requestTime:   durations("blob_request_seconds", "Time of an HTTP request to Blob storage.", "op", prometheus.ExponentialBuckets(0.001, 4, 9)),
 		receiveErrors: single("receive_errors_total", "Lists of actions lost or refused, and registrations lost."),
 		registrations: single("registrations_total", "Registrations after the first."),
+		adopted:       single("adopted_actions_total", "Actions taken over from a process that died."),
 	}
-	m.registry.MustRegister(m.actions, m.seconds, m.bytes, m.markers, m.requests, m.requestTime, m.receiveErrors, m.registrations,
+	m.registry.MustRegister(m.actions, m.seconds, m.bytes, m.markers, m.requests, m.requestTime, m.receiveErrors, m.registrations, m.adopted,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -105,6 +105,7 @@ func (a *Agent) accept(list *llapi.ActionList) {
 		t.cause = a.refusal(t)
 		tasks = append(tasks, t)
 	}
+	a.o.Journal.received(tasks)
 	a.sched.submit(tasks, cancels)
 }
 

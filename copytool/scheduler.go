@@ -31,6 +31,7 @@ const (
 type scheduler struct {
 	run     func(ctx context.Context, t *task)
 	size    func(t *task) int64
+	double  func(t *task) // told of tasks that were here already, and end with those
 	workers sync.WaitGroup
 
 	mu       sync.Mutex // guards all below, the lanes, and the marked fields of tasks
@@ -42,12 +43,13 @@ type scheduler struct {
 	refusals *lane
 	early    map[key]time.Time // cancels whose target has not been seen
 	stopped  error             // set by abort: new tasks are ended with it
+	doubles  []*task           // not told of yet
 	quiet    chan struct{}     // closed when no task is left; nil if nobody waits
 }
 
-func newScheduler(l Limits, run func(context.Context, *task), size func(*task) int64) *scheduler {
+func newScheduler(l Limits, run func(context.Context, *task), size func(*task) int64, double func(*task)) *scheduler {
 	s := &scheduler{
-		run: run, size: size,
+		run: run, size: size, double: double,
 		tasks: map[key]*task{}, files: map[llapi.FID]*fifo{}, early: map[key]time.Time{},
 		restores: newLane("RESTORE", l.Restores), archives: newLane("ARCHIVE", l.Archives), removes: newLane("REMOVE", l.Removes),
 		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
@@ -76,6 +78,7 @@ func (s *scheduler) laneFor(a llapi.Action) *lane {
 // submit takes over the tasks of one list and the targets of its CANCELs. A
 // task that the list itself cancels never starts.
 func (s *scheduler) submit(tasks []*task, cancels []key) {
+	defer s.tellDoubles()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	canceled := map[key]bool{}
@@ -101,10 +104,18 @@ func (s *scheduler) submit(tasks []*task, cancels []key) {
 
 // known tells whether the task is here already: a restart of a metadata server
 // sends running restores again, with the same cookie. One that the coordinator
-// forgot meanwhile is on its way out, and must be run again.
+// forgot meanwhile is on its way out, and must be run again. If it turns out only
+// later to have been forgotten, the new one takes its place then.
 func (s *scheduler) known(t *task) bool {
 	old := s.tasks[t.key]
-	return old != nil && !old.forgotten
+	if old == nil || old.forgotten {
+		return false
+	}
+	if old.again != nil {
+		s.doubles = append(s.doubles, old.again)
+	}
+	old.again = t
+	return true
 }
 
 func (s *scheduler) enqueue(t *task) {
@@ -242,12 +253,38 @@ func (s *scheduler) work(ctx context.Context, l *lane, t *task) {
 		}
 	}
 	s.run(ctx, t)
+	defer s.tellDoubles()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.leave(t)
+	s.freeSlot(l, t)
+}
+
+// leave takes a task that has ended out of the books, and lets the one in that
+// was taken for its double, if the coordinator meant another.
+func (s *scheduler) leave(t *task) {
 	if s.tasks[t.key] == t {
 		delete(s.tasks, t.key)
 	}
-	s.freeSlot(l, t)
+	switch again := t.again; {
+	case again == nil:
+	case t.forgotten && s.tasks[t.key] == nil:
+		s.tasks[t.key] = again
+		s.enqueue(again)
+	default:
+		s.doubles = append(s.doubles, again)
+	}
+}
+
+// tellDoubles is for who does not hold mu.
+func (s *scheduler) tellDoubles() {
+	s.mu.Lock()
+	doubles := s.doubles
+	s.doubles = nil
+	s.mu.Unlock()
+	for _, t := range doubles {
+		s.double(t)
+	}
 }
 
 func (s *scheduler) stepAside(ctx context.Context, l *lane, t *task, size int64) bool {

@@ -22,11 +22,12 @@ type stage struct {
 	running map[key]chan struct{}
 	order   []key // in which tasks began to run
 	ended   map[key]error
+	doubled []*task
 }
 
 func newStage(l Limits) *stage {
 	st := &stage{sizes: map[llapi.FID]int64{}, running: map[key]chan struct{}{}, ended: map[key]error{}}
-	st.scheduler = newScheduler(l, st.work, func(t *task) int64 { return st.sizes[t.fid] })
+	st.scheduler = newScheduler(l, st.work, func(t *task) int64 { return st.sizes[t.fid] }, func(t *task) { st.doubled = append(st.doubled, t) })
 	return st
 }
 
@@ -238,6 +239,30 @@ func TestSameCookieAgain(t *testing.T) {
 	})
 }
 
+// TestSameCookieBeforeItWasForgotten: the action sent again arrives before the
+// news that the first is forgotten.
+func TestSameCookieBeforeItWasForgotten(t *testing.T) {
+	onStage(t, Limits{Archives: 4, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		first, again, third := testTask(llapi.ActionRestore, 1, 1), testTask(llapi.ActionRestore, 1, 1), testTask(llapi.ActionRestore, 1, 1)
+		for _, x := range []*task{first, again, third} {
+			st.submit([]*task{x}, nil)
+			synctest.Wait()
+		}
+		if len(st.doubled) != 1 || st.doubled[0] != again {
+			t.Errorf("doubles: %d, want the second", len(st.doubled))
+		}
+		st.cancelTask(first, errForgotten)
+		if !st.isRunning(first.key) || len(st.order) != 2 || st.tasks[first.key] != third {
+			t.Errorf("the third is not in the first's place: %d began", len(st.order))
+		}
+		st.submit([]*task{again}, nil)
+		st.finish(third.key)
+		if len(st.doubled) != 2 || len(st.tasks) != 0 {
+			t.Errorf("%d doubles, want 2; %d tasks left", len(st.doubled), len(st.tasks))
+		}
+	})
+}
+
 func TestAbort(t *testing.T) {
 	onStage(t, Limits{Archives: 2, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
 		tasks := archiveTasks(50)
@@ -278,7 +303,7 @@ func TestManyTasks(t *testing.T) {
 		if x.cause == nil {
 			ran++
 		}
-	}, func(*task) int64 { return 0 })
+	}, func(*task) int64 { return 0 }, func(*task) {})
 	s.mu.Lock() // nothing starts while they are queued
 	for _, x := range archiveTasks(n) {
 		s.tasks[x.key] = x
@@ -299,7 +324,7 @@ func BenchmarkQueue(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				s := newScheduler(Limits{8, 8, 8}, func(context.Context, *task) {}, func(*task) int64 { return 0 })
+				s := newScheduler(Limits{8, 8, 8}, func(context.Context, *task) {}, func(*task) int64 { return 0 }, func(*task) {})
 				s.submit(archiveTasks(n), nil)
 				<-s.idle()
 			}

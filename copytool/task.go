@@ -20,8 +20,13 @@ type task struct {
 	key
 	item      llapi.ActionItem
 	archiveID uint32
+	flags     llapi.RequestFlags
 	received  time.Time
 	urgent    bool // somebody waits for it
+
+	entry   uint64        // its number in the journal
+	adopted bool          // a process that died has received it
+	staged  []stagedBlock // by that process
 
 	moved  atomic.Int64 // bytes so far
 	ending atomic.Bool  // its end is being reported: no more progress
@@ -37,16 +42,21 @@ type task struct {
 	cause     error // set before it runs: only end it, with this
 	sized     bool
 	large     bool
-	ownsFile  bool // it is the one that may run on its file
-	forgotten bool // the coordinator does not know it any more
+	ownsFile  bool  // it is the one that may run on its file
+	forgotten bool  // the coordinator does not know it any more
+	again     *task // the same action, received while this one was here
 }
 
 func newTask(item llapi.ActionItem, list *llapi.ActionList, now time.Time) *task {
 	return &task{
 		key:  key{item.Cookie, item.FID},
-		item: item, archiveID: list.ArchiveID, received: now, lastBeat: now,
-		urgent: item.Action == llapi.ActionRestore && list.Flags&llapi.FlagBlocking != 0,
+		item: item, archiveID: list.ArchiveID, flags: list.Flags, received: now, lastBeat: now,
+		urgent: isUrgent(item, list.Flags),
 	}
+}
+
+func isUrgent(item llapi.ActionItem, flags llapi.RequestFlags) bool {
+	return item.Action == llapi.ActionRestore && flags&llapi.FlagBlocking != 0
 }
 
 // A fifo is a queue of tasks. A task leaves it by pop, or by being put

@@ -78,6 +78,7 @@ var groups = []group{
 		{"progress-interval", "TIME", "5s", "time between two progress reports of an action", duration(func(s *settings) *timeSpan { return &s.progress }, 100*time.Millisecond, 10*time.Minute), anywhere},
 		{"drain-timeout", "TIME", "5m", "time that running and waiting actions have to end after the first SIGTERM; a second one ends them at once", duration(func(s *settings) *timeSpan { return &s.drain }, time.Second, 24*time.Hour), anywhere},
 		{"run-dir", "DIR", "/run/lhsm-azblob", "directory for the lock that keeps a second copytool off a mount", text(func(s *settings) *string { return &s.runDir }), anywhere},
+		{"state-dir", "DIR", "/var/lib/lhsm-azblob", "directory on a local disk for the journal by which the next start takes over the actions of a process that died", text(func(s *settings) *string { return &s.stateDir }), anywhere},
 		{"http", "ADDRESS", "", "host:port for /metrics and /healthz; empty is none", address(func(s *settings) *string { return &s.http }), anywhere},
 		{"log-level", "LEVEL", "info", "lines to log: one per action at info, failures at warn", choice(func(s *settings) *string { return &s.logLevel }, []string{"debug", "info", "warn", "error"}), anywhere},
 		{"log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *settings) *string { return &s.logFormat }, []string{"text", "json"}), anywhere},

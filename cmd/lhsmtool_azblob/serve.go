@@ -52,10 +52,15 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 }
 
 func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archives []*copytool.Archive, log *slog.Logger, metrics *copytool.Metrics) error {
+	journal, err := copytool.OpenJournal(s.stateDir, mount.FSName, mount.Root, log)
+	if err != nil {
+		return err
+	}
+	defer journal.Close() //nolint:errcheck // what was to be kept is written
 	n := newNotifier(log)
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.limits, Conflict: copytool.ConflictPolicy(s.conflict),
-		ProgressInterval: s.progress, DrainTimeout: s.drain, Log: log, Metrics: metrics, Ready: n.ready,
+		ProgressInterval: s.progress, DrainTimeout: s.drain, Log: log, Metrics: metrics, Ready: n.ready, Journal: journal,
 	}, mount, mount.Register)
 	if err != nil {
 		return err

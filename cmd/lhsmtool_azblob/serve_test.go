@@ -51,7 +51,7 @@ func goodSettings(t *testing.T) []string {
 	if err := os.WriteFile(key, []byte(server.AccountKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"--container-url", server.NewContainer(t), "--account-key-file", key, "--run-dir", t.TempDir()}
+	return []string{"--container-url", server.NewContainer(t), "--account-key-file", key, "--run-dir", t.TempDir(), "--state-dir", t.TempDir()}
 }
 
 // line waits for a log line with a word in it.

@@ -31,7 +31,8 @@ type settings struct {
 	limits              copytool.Limits
 	pool                blobstore.PoolOptions
 	progress, drain     time.Duration
-	runDir, http        string
+	runDir, stateDir    string
+	http                string
 	logLevel, logFormat string
 }
 

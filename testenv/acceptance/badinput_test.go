@@ -45,6 +45,7 @@ func TestBadInput(t *testing.T) {
 		{"expired SAS", []string{"--auth", "sas", "--sas-file", expired, mount}, 1, "expired"},
 		{"endpoint unreachable", []string{"--container-url", "http://" + closedPort(t) + "/devstoreaccount1/container", mount}, 1, "nothing listens"},
 		{"unknown config key", []string{"--config", unknownKey, mount}, 2, "memry"},
+		{"state directory cannot be made", []string{"--state-dir", "/dev/null/state", mount}, 1, "--state-dir"},
 		{"config file missing", []string{"--config", "/no/such.conf", mount}, 1, "/no/such.conf"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestCheck(t *testing.T) {
 
 // copytoolCommand is the copytool with good settings before args, which may override them.
 func (e *env) copytoolCommand(args ...string) *exec.Cmd {
-	args = append([]string{"--container-url", e.containerURL, "--auth", "shared-key", "--account-key-file", e.keyFile, "--run-dir", e.runDir}, args...)
+	args = append([]string{"--container-url", e.containerURL, "--auth", "shared-key", "--account-key-file", e.keyFile, "--run-dir", e.runDir, "--state-dir", e.stateDir}, args...)
 	return exec.Command(testenv.Binary(e.t, "./cmd/lhsmtool_azblob"), args...)
 }
 

@@ -36,6 +36,7 @@ type env struct {
 	containerURL string
 	keyFile      string
 	runDir       string // where copytools keep their locks
+	stateDir     string // and their journals
 	blobs        *container.Client
 }
 
@@ -62,7 +63,7 @@ func newEnv(t *testing.T, o testenv.Options) *env {
 	}
 	return &env{
 		t: t, lustre: testenv.StartLustre(t, o), gate: g, containerURL: g.URL + u.Path,
-		keyFile: key, runDir: t.TempDir(), blobs: client,
+		keyFile: key, runDir: t.TempDir(), stateDir: t.TempDir(), blobs: client,
 	}
 }
 

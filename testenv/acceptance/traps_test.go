@@ -224,7 +224,7 @@ func TestDuplicatesAreBothSent(t *testing.T) {
 }
 
 // TestDeadCopytoolKeepsItsSlots until its requests time out, also when another
-// one has started on its mount.
+// one has started on its mount, unless that one has the dead one's journal.
 func TestDeadCopytoolKeepsItsSlots(t *testing.T) {
 	e := newEnv(t, threeSlots())
 	c := e.startCopytool(e.lustre.Mount())
@@ -243,7 +243,7 @@ func TestDeadCopytoolKeepsItsSlots(t *testing.T) {
 	h.release()
 	e.wantAgents("archive_id=1 requests=[current:3 ok:1 errors:0]")
 	e.lfs("hsm_archive", e.write("g", content))
-	c = e.startCopytool(e.lustre.Mount())
+	c = e.startCopytool(e.lustre.Mount(), "--state-dir", t.TempDir())
 	e.wantContent("r", content) // the one that may exceed the slots
 	e.wantAgents("archive_id=1 requests=[current:3 ok:2 errors:0]")
 	e.lfs("hsm_cancel", e.path("f1"))

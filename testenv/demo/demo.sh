@@ -59,6 +59,7 @@ container_url = "$container"
 auth = "shared-key"
 account_key_file = "$home/account.key"
 run_dir = "$home/run"
+state_dir = "$home/state"
 progress_interval = "1s"
 EOF
 type "cat $home/lhsm-azblob.conf"

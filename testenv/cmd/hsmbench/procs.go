@@ -76,7 +76,7 @@ func (b *bench) startCopytool(o options) error {
 	}
 	args := append([]string{
 		"--container-url", url, "--auth", "shared-key", "--account-key-file", keyFile,
-		"--run-dir", filepath.Join(b.dir, "run"), "--log-level", "warn",
+		"--run-dir", filepath.Join(b.dir, "run"), "--state-dir", filepath.Join(b.dir, "state"), "--log-level", "warn",
 	}, append(o.copytool, b.mount)...)
 	b.copytool, _, err = b.start("", "lhsmtool_azblob", args...)
 	return err

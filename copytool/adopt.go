@@ -1,0 +1,76 @@
+package copytool
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
+)
+
+// adopt takes over what a process that died has received and not ended. The
+// coordinator sends nothing twice; but any process may end an action whose cookie
+// it knows. Blocks that were staged are used, restores begin again with another
+// volatile file, and who waits for one does not notice.
+func (a *Agent) adopt() {
+	tasks := a.o.Journal.orphans()
+	if len(tasks) == 0 {
+		return
+	}
+	a.log.Info("taking over the actions of a process that died", "actions", len(tasks))
+	a.metrics.adopted.Add(float64(len(tasks)))
+	for _, t := range tasks {
+		t.cause = a.refusal(t)
+	}
+	a.sched.submit(tasks, nil)
+}
+
+// adoptedTask is an action of a process that died.
+func adoptedTask(r *record) *task {
+	return &task{
+		key: key{r.item.Cookie, r.item.FID}, entry: r.entry, adopted: true,
+		item: r.item, archiveID: r.archiveID, flags: r.flags, received: r.received, lastBeat: time.Now(),
+		urgent: isUrgent(r.item, r.flags),
+	}
+}
+
+// stillWanted asks the coordinator about an action of a process that died, before
+// anything is done for it: a removal that somebody else has ended long ago could
+// hit a copy that was made since.
+func (j *job) stillWanted() error {
+	err := j.reportAlive()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ECANCELED):
+		return errCanceled
+	case errors.Is(err, syscall.ENOENT):
+		j.sched.cancelTask(j.t, errForgotten) // it may be sent again at any moment
+		return errForgotten
+	}
+	return fmt.Errorf("ask whether the action is still wanted: %w", err)
+}
+
+// reportAlive uses the newest session, as coordinatorBegin does.
+func (j *job) reportAlive() error {
+	for {
+		s := j.session.Load()
+		err := (*s).ReportProgress(j.t.item, llapi.Extent{})
+		if !errors.Is(err, llapi.ErrClosed) || j.session.Load() == s {
+			return err
+		}
+	}
+}
+
+// resumable are the blocks that the service has of the file as it is now.
+func (t *task) resumable(version uint64) []blobstore.StagedBlock {
+	var blocks []blobstore.StagedBlock
+	for _, s := range t.staged {
+		if s.version == version {
+			blocks = append(blocks, s.block)
+		}
+	}
+	return blocks
+}

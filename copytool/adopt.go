@@ -14,8 +14,7 @@ import (
 // coordinator sends nothing twice; but any process may end an action whose cookie
 // it knows. Blocks that were staged are used, restores begin again with another
 // volatile file, and who waits for one does not notice.
-func (a *Agent) adopt() {
-	tasks := a.o.Journal.orphans()
+func (a *Agent) adopt(tasks []*task) {
 	if len(tasks) == 0 {
 		return
 	}

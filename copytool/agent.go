@@ -104,6 +104,8 @@ func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, 
 // process that died comes before what the coordinator sends. The error is that of the
 // first registration; a later loss is repaired, however long it takes.
 func (a *Agent) Serve(accept, work context.Context) error {
+	orphans := a.o.Journal.orphans()
+	// From here on the coordinator sends, and what is not read dies with the process.
 	first, err := a.register(a.archives.ids())
 	if err != nil {
 		return err
@@ -115,7 +117,7 @@ func (a *Agent) Serve(accept, work context.Context) error {
 	report, stopReports := context.WithCancel(context.WithoutCancel(work))
 	var reporter sync.WaitGroup
 	reporter.Go(func() { a.reportProgress(report) })
-	a.adopt()
+	a.adopt(orphans)
 	a.o.Ready()
 
 	a.receive(accept)

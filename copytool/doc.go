@@ -29,6 +29,19 @@
 // another place in the same millisecond can leave an identity behind whose
 // ETag does not match. That is reported at the restore, never hidden.
 //
+// # When the process dies
+//
+// The coordinator sends an action once, and waits an hour for its end. So what was
+// received is in a [Journal] before it is scheduled, and until it has ended. The
+// next process asks the coordinator about each action that is open in there, lets
+// go of those that are over, and does the others as if they had just come: under
+// their old cookies, with the blocks that were staged already. Restores can be
+// taken over because progress is reported by the file's own FID, which binds
+// nothing to the volatile file that died.
+//
+// What the dead process had not read from its pipe, it never knew of: that is left
+// to the coordinator's timeout.
+//
 // # Errors
 //
 // A handler returns ordinary errors. [VerdictFor] alone turns them into what

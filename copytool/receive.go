@@ -3,6 +3,7 @@ package copytool
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"syscall"
 	"time"
@@ -96,7 +97,6 @@ func (a *Agent) accept(list *llapi.ActionList) {
 		now     = time.Now()
 	)
 	for _, item := range list.Items {
-		a.log.Debug("received", "op", item.Action.String(), "cookie", cookieText(item.Cookie), "fid", item.FID.String(), "archive_id", list.ArchiveID, "flags", uint64(list.Flags))
 		if item.Action == llapi.ActionCancel {
 			cancels = append(cancels, key{item.Cookie, item.FID})
 			continue
@@ -106,7 +106,18 @@ func (a *Agent) accept(list *llapi.ActionList) {
 		tasks = append(tasks, t)
 	}
 	a.o.Journal.received(tasks)
+	a.logReceived(list)
 	a.sched.submit(tasks, cancels)
+}
+
+// logReceived comes after the journal: what the log shows is not lost any more.
+func (a *Agent) logReceived(list *llapi.ActionList) {
+	if !a.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for _, item := range list.Items {
+		a.log.Debug("received", "op", item.Action.String(), "cookie", cookieText(item.Cookie), "fid", item.FID.String(), "archive_id", list.ArchiveID, "flags", uint64(list.Flags))
+	}
 }
 
 // refusal is why a task cannot be done here, or nil.

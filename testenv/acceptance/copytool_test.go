@@ -35,18 +35,7 @@ type copytool struct {
 // in the way that systemd would hear it.
 func (e *env) startCopytool(mount string, args ...string) *copytool {
 	e.t.Helper()
-	ready, notify := listenNotify(e.t, e.t.TempDir())
-	cmd := e.copytoolCommand(append(append([]string{"--progress-interval", "1s", "--log-level", "debug"}, args...), mount)...)
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
-	c := &copytool{t: e.t, cmd: cmd, done: make(chan struct{}), grown: make(chan struct{}, 1)}
-	c.follow()
-	e.t.Cleanup(func() {
-		c.signal(syscall.SIGKILL)
-		<-c.done
-		if e.t.Failed() {
-			e.t.Logf("log of the copytool on %s:\n%s", mount, strings.Join(c.log(), "\n"))
-		}
-	})
+	c, ready := e.launch(mount, args...)
 	select {
 	case <-ready:
 	case <-c.done:
@@ -55,6 +44,24 @@ func (e *env) startCopytool(mount string, args ...string) *copytool {
 		e.t.Fatal("the copytool did not become ready")
 	}
 	return c
+}
+
+// launch starts the copytool. The channel is closed when it says READY.
+func (e *env) launch(mount string, args ...string) (c *copytool, ready chan struct{}) {
+	e.t.Helper()
+	ready, notify := listenNotify(e.t, e.t.TempDir())
+	cmd := e.copytoolCommand(append(append([]string{"--progress-interval", "1s", "--log-level", "debug"}, args...), mount)...)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
+	c = &copytool{t: e.t, cmd: cmd, done: make(chan struct{}), grown: make(chan struct{}, 1)}
+	c.follow()
+	e.t.Cleanup(func() {
+		c.signal(syscall.SIGKILL)
+		<-c.done
+		if e.t.Failed() {
+			e.t.Logf("log of the copytool on %s:\n%s", mount, strings.Join(c.log(), "\n"))
+		}
+	})
+	return c, ready
 }
 
 // follow starts the process and collects its log until it ends.

@@ -25,9 +25,11 @@ type seenRequest struct{ method, path, query string }
 // A hold catches requests until it is released.
 type hold struct {
 	match    func(*http.Request) bool
+	answers  bool          // the server has done what was asked, and its answer waits
 	caught   chan struct{} // one value for each request that arrived
 	released chan struct{}
 	once     sync.Once
+	lost     bool // set before released is closed: what waited goes no further
 }
 
 func newGate(t *testing.T, backend string) *gate {
@@ -41,6 +43,10 @@ func newGate(t *testing.T, backend string) *gate {
 	proxy.FlushInterval = -1
 	// A copytool that is cancelled hangs up; that is no error of the proxy.
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	proxy.ModifyResponse = func(r *http.Response) error {
+		g.waitFor(r.Request, true)
+		return nil
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.pass(r) {
 			g.serverFor(r, proxy).ServeHTTP(w, r)
@@ -60,15 +66,25 @@ func newGate(t *testing.T, backend string) *gate {
 func (g *gate) pass(r *http.Request) bool {
 	g.mu.Lock()
 	g.seen = append(g.seen, seenRequest{r.Method, r.URL.Path, r.URL.RawQuery})
+	g.mu.Unlock()
+	return g.waitFor(r, false)
+}
+
+// waitFor waits at the holds of requests, or of answers.
+func (g *gate) waitFor(r *http.Request, answers bool) bool {
+	g.mu.Lock()
 	holds := append([]*hold(nil), g.holds...)
 	g.mu.Unlock()
 	for _, h := range holds {
-		if !h.match(r) {
+		if h.answers != answers || h.isOver() || !h.match(r) {
 			continue
 		}
 		h.caught <- struct{}{}
 		select {
 		case <-h.released:
+			if h.lost {
+				return false
+			}
 		case <-r.Context().Done():
 			return false
 		}
@@ -77,8 +93,13 @@ func (g *gate) pass(r *http.Request) bool {
 }
 
 // hold stops every request that match accepts, from now on.
-func (g *gate) hold(match func(*http.Request) bool) *hold {
-	h := &hold{match: match, caught: make(chan struct{}, 1000), released: make(chan struct{})}
+func (g *gate) hold(match func(*http.Request) bool) *hold { return g.add(match, false) }
+
+// holdAnswer stops the answers to such requests.
+func (g *gate) holdAnswer(match func(*http.Request) bool) *hold { return g.add(match, true) }
+
+func (g *gate) add(match func(*http.Request) bool, answers bool) *hold {
+	h := &hold{match: match, answers: answers, caught: make(chan struct{}, 1000), released: make(chan struct{})}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.holds = append(g.holds, h)
@@ -86,6 +107,23 @@ func (g *gate) hold(match func(*http.Request) bool) *hold {
 }
 
 func (h *hold) release() { h.once.Do(func() { close(h.released) }) }
+
+// lose lets what was caught never arrive, and the rest pass.
+func (h *hold) lose() {
+	h.once.Do(func() {
+		h.lost = true
+		close(h.released)
+	})
+}
+
+func (h *hold) isOver() bool {
+	select {
+	case <-h.released:
+		return true
+	default:
+		return false
+	}
+}
 
 func (g *gate) releaseAll() {
 	g.mu.Lock()

@@ -39,8 +39,9 @@
 // taken over because progress is reported by the file's own FID, which binds
 // nothing to the volatile file that died.
 //
-// What the dead process had not read from its pipe, it never knew of: that is left
-// to the coordinator's timeout.
+// What the dead process had not read from its pipe it never knew of. A small second
+// process, the keeper, writes that into the journal as soon as the first is gone.
+// Only if both are killed at once is it left to the coordinator's timeout.
 //
 // # Errors
 //

@@ -53,15 +53,19 @@ const rewriteSlack = 1 << 20
 // need be. Nobody else may have it open: see [LockMount]. Its errors name cause
 // and remedy.
 func OpenJournal(dir, fsname, mount string, log *slog.Logger) (*Journal, error) {
-	j := &Journal{
-		path: filepath.Join(dir, fsname+url.PathEscape(mount)+".journal"), log: log,
-		head: appendRecord(nil, &record{kind: recordHeader, fsname: fsname, mount: mount}),
-		live: map[uint64]*liveEntry{}, next: 1,
-	}
+	j := newJournal(dir, fsname, mount, log)
 	if err := j.open(dir); err != nil {
 		return nil, fmt.Errorf("journal of actions: %w; name a directory on a local disk with --state-dir", err)
 	}
 	return j, nil
+}
+
+func newJournal(dir, fsname, mount string, log *slog.Logger) *Journal {
+	return &Journal{
+		path: filepath.Join(dir, fsname+url.PathEscape(mount)+".journal"), log: log,
+		head: appendRecord(nil, &record{kind: recordHeader, fsname: fsname, mount: mount}),
+		live: map[uint64]*liveEntry{}, next: 1,
+	}
 }
 
 func (j *Journal) open(dir string) error {
@@ -75,28 +79,46 @@ func (j *Journal) open(dir string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := j.replay(content); err != nil {
+	if _, err := j.replay(content); err != nil {
 		return err
 	}
 	return j.rewrite() // which also shows that it can be written
 }
 
-// replay finds what is open. A torn tail is what a death leaves; a beginning that
+// continueJournal opens the journal of a process that died to write behind what
+// that one wrote: what a keeper does, who may have a millisecond.
+func continueJournal(dir, fsname, mount string, log *slog.Logger) (*Journal, error) {
+	j := newJournal(dir, fsname, mount, log)
+	content, err := os.ReadFile(j.path)
+	if err != nil {
+		return nil, err
+	}
+	if j.size, err = j.replay(content); err != nil {
+		return nil, err
+	}
+	if j.file, err = os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
+		return nil, err
+	}
+	return j, j.file.Truncate(j.size)
+}
+
+// replay finds what is open, and how much of the content is whole. A torn tail is what a death leaves; a beginning that
 // is not ours is a mistake.
-func (j *Journal) replay(content []byte) error {
-	for at := 0; at < len(content); {
+func (j *Journal) replay(content []byte) (whole int64, err error) {
+	at := 0
+	for at < len(content) {
 		r, size, err := decodeRecord(content[at:])
 		if at == 0 && (err != nil || !slices.Equal(content[:size], j.head)) {
-			return fmt.Errorf("%s is not the journal of this mount; move it away", j.path)
+			return 0, fmt.Errorf("%s is not the journal of this mount; move it away", j.path)
 		}
 		if err != nil {
 			j.log.Info("the end of the journal is torn, as after a crash", "journal", j.path, "bytes", len(content)-at)
-			return nil
+			break
 		}
 		j.apply(&r, content[at:at+size:at+size])
 		at += size
 	}
-	return nil
+	return int64(at), nil
 }
 
 func (j *Journal) apply(r *record, raw []byte) {

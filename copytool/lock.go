@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +33,7 @@ func LockMount(dir, mount string) (*MountLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", mount, err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = flock(f)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		defer f.Close()
 		return nil, fmt.Errorf("another copytool (%s) serves %s already; stop it, or give this one a mount of its own", holder(f), mount)
@@ -45,6 +46,19 @@ func LockMount(dir, mount string) (*MountLock, error) {
 		return nil, fmt.Errorf("lock %s with %s: %w", mount, name, err)
 	}
 	return &MountLock{f}, nil
+}
+
+// lockPatience is how long a lock may be held by what is left of a copytool that
+// has just died: a process that is being torn down, and its keeper.
+const lockPatience = 3 * time.Second
+
+func flock(f *os.File) error {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 100) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // holder is what the lock's owner wrote into it.

@@ -22,6 +22,8 @@ type Mount struct {
 	// ct answers questions about FIDs through descriptors it holds open. Nil
 	// until Register.
 	ct atomic.Pointer[llapi.Copytool]
+
+	startKeeper func(ct *llapi.Copytool, archiveIDs []uint32) *keeper // set by Keep
 }
 
 // OpenMount makes sure that path is the mount point of a Lustre. Its errors
@@ -70,7 +72,11 @@ func (m *Mount) Register(archiveIDs []uint32) (Session, error) {
 	ct, err := llapi.Register(m.Root, archiveIDs...)
 	if err == nil {
 		m.ct.Store(ct)
-		return session{ct}, nil
+		s := session{Copytool: ct}
+		if m.startKeeper != nil {
+			s.keeper = m.startKeeper(ct, archiveIDs)
+		}
+		return s, nil
 	}
 	remedy := "see the metadata server's log"
 	switch {
@@ -85,7 +91,16 @@ func (m *Mount) Register(archiveIDs []uint32) (Session, error) {
 }
 
 // session is a *llapi.Copytool, whose Begin returns a concrete type.
-type session struct{ *llapi.Copytool }
+type session struct {
+	*llapi.Copytool
+	keeper *keeper // may be nil
+}
+
+// Close implements [Receiver].
+func (s session) Close() error {
+	defer s.keeper.stop()
+	return s.Copytool.Close()
+}
 
 func (s session) Begin(item llapi.ActionItem, mdtIndex, openFlags int) (Action, error) {
 	a, err := s.Copytool.Begin(item, mdtIndex, openFlags)

@@ -10,12 +10,33 @@ package main
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
+
+	"lhsm-azblob/copytool"
 )
 
 // version is set by the linker.
 var version = "unknown"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == copytool.KeeperCommand {
+		os.Exit(keep(os.Args[2:], os.Stderr))
+	}
 	os.Exit(run(context.Background(), os.Args, os.Environ(), os.Stdout, os.Stderr))
+}
+
+// keep is the program when it is the keeper of another one's unread actions. It
+// ends with that one, not with a signal that is meant for both.
+func keep(args []string, stderr io.Writer) int {
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	if err := copytool.RunKeeper(args, log); err != nil {
+		log.Error("keeper of unread actions", "err", err)
+		return exitFailure
+	}
+	return exitOK
 }

@@ -48,6 +48,7 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer lock.Unlock() //nolint:errcheck // the process ends here, and the lock with it
+	mount.Keep(lock, s.stateDir, log)
 	return serveMount(ctx, s, mount, archives, log, metrics)
 }
 

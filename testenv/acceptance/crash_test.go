@@ -225,6 +225,24 @@ func (e *env) request(verb string, paths ...string) {
 	}
 }
 
+// TestKilledWithUnreadActions: the copytool is deaf for a while before it dies, as
+// a process is that takes its time to be torn down.
+func TestKilledWithUnreadActions(t *testing.T) {
+	e, c := start(t)
+	content := randomBytes(1000, 1)
+	p := e.write("f", content)
+	c.signal(syscall.SIGSTOP)
+	e.lfs("hsm_archive", p)
+	for sent := false; !sent; { // the coordinator waits for nobody, so this ends
+		sent = strings.Contains(e.lustre.GetParam("mdt.*.hsm.actions"), "status=STARTED")
+	}
+	c.kill()
+	c = e.recovers()
+	c.waitLog("op=ARCHIVE", "code=OK")
+	e.wantState("f", stateArchived)
+	e.wantBlob("f", content)
+}
+
 // waitReceived waits until so many actions have been received.
 func (c *copytool) waitReceived(n int) {
 	c.t.Helper()

@@ -102,7 +102,11 @@ func (j *job) begin(mdtIndex, openFlags int) error {
 	item := j.t.item
 	// A restore that is sent again can carry the volatile file of its first life.
 	item.DFID = item.FID
-	action, err := j.coordinatorBegin(item, mdtIndex, openFlags)
+	var action Action
+	err := j.withSession(func(s Session) (err error) {
+		action, err = s.Begin(item, mdtIndex, openFlags)
+		return err
+	})
 	if errors.Is(err, syscall.ECANCELED) {
 		return errCanceled
 	}
@@ -119,14 +123,14 @@ func (j *job) begin(mdtIndex, openFlags int) error {
 	return nil
 }
 
-// coordinatorBegin uses the newest session. The one it has just looked at may
-// be replaced and closed under it.
-func (j *job) coordinatorBegin(item llapi.ActionItem, mdtIndex, openFlags int) (Action, error) {
+// withSession makes a call to the newest session. The one it has just looked at
+// may be replaced and closed under it.
+func (a *Agent) withSession(call func(Session) error) error {
 	for {
-		s := j.session.Load()
-		action, err := (*s).Begin(item, mdtIndex, openFlags)
-		if !errors.Is(err, llapi.ErrClosed) || j.session.Load() == s {
-			return action, err
+		s := a.session.Load()
+		err := call(*s)
+		if !errors.Is(err, llapi.ErrClosed) || a.session.Load() == s {
+			return err
 		}
 	}
 }
@@ -146,16 +150,9 @@ func (j *job) report(v Verdict) error {
 	return j.fail(v.Errno)
 }
 
-// fail ends the action without its descriptors. As with begin, the session may
-// be replaced and closed meanwhile.
+// fail ends the action without its descriptors.
 func (j *job) fail(errno syscall.Errno) error {
-	for {
-		s := j.session.Load()
-		err := (*s).Fail(j.t.item, errno)
-		if !errors.Is(err, llapi.ErrClosed) || j.session.Load() == s {
-			return err
-		}
-	}
+	return j.withSession(func(s Session) error { return s.Fail(j.t.item, errno) })
 }
 
 // notReported is the verdict when the coordinator did not take the one we had.

@@ -39,7 +39,7 @@ func adoptedTask(r *record) *task {
 // anything is done for it: a removal that somebody else has ended long ago could
 // hit a copy that was made since.
 func (j *job) stillWanted() error {
-	err := j.reportAlive()
+	err := j.withSession(func(s Session) error { return s.ReportProgress(j.t.item, llapi.Extent{}) })
 	switch {
 	case err == nil:
 		return nil
@@ -50,17 +50,6 @@ func (j *job) stillWanted() error {
 		return errForgotten
 	}
 	return fmt.Errorf("ask whether the action is still wanted: %w", err)
-}
-
-// reportAlive uses the newest session, as coordinatorBegin does.
-func (j *job) reportAlive() error {
-	for {
-		s := j.session.Load()
-		err := (*s).ReportProgress(j.t.item, llapi.Extent{})
-		if !errors.Is(err, llapi.ErrClosed) || j.session.Load() == s {
-			return err
-		}
-	}
 }
 
 // resumable are the blocks that the service has of the file as it is now.

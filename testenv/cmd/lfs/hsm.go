@@ -6,8 +6,35 @@ import (
 	"lhsm-azblob/llapi"
 )
 
-// hsmState takes no options: whatever it is given is a file's name.
+// hsmState and hsmAction take no options: whatever they are given is a file's name.
 func (l *lfs) hsmState(argv []string) int {
+	return l.eachFile(argv, "get HSM state", func(path string) error {
+		s, err := llapi.GetState(path)
+		if err != nil {
+			return err
+		}
+		l.printf("%s: (0x%08x)%s", path, uint32(s.Flags), blankBefore(s.Flags.String()))
+		if s.ArchiveID != 0 {
+			l.printf(", archive_id:%d", int32(s.ArchiveID))
+		}
+		l.printf("\n")
+		return nil
+	})
+}
+
+func (l *lfs) hsmAction(argv []string) int {
+	return l.eachFile(argv, "get hsm action", func(path string) error {
+		a, err := llapi.GetCurrentAction(path)
+		if err != nil {
+			return err
+		}
+		l.printf("%s: %s\n", path, actionText(a))
+		return nil
+	})
+}
+
+// eachFile goes on after a file that fails, and returns the first failure.
+func (l *lfs) eachFile(argv []string, what string, show func(path string) error) int {
 	if len(argv) < 2 {
 		return help
 	}
@@ -16,17 +43,10 @@ func (l *lfs) hsmState(argv []string) int {
 	}
 	first := 0
 	for _, path := range argv[1:] {
-		s, err := llapi.GetState(path)
-		if err != nil {
-			l.errorf("%s %s: get HSM state for '%s' failed: %s\n", l.prog, argv[0], path, strerror(err))
+		if err := show(path); err != nil {
+			l.errorf("%s %s: %s for '%s' failed: %s\n", l.prog, argv[0], what, path, strerror(err))
 			first = firstOf(first, errnoOf(err))
-			continue
 		}
-		l.printf("%s: (0x%08x)%s", path, uint32(s.Flags), blankBefore(s.Flags.String()))
-		if s.ArchiveID != 0 {
-			l.printf(", archive_id:%d", int32(s.ArchiveID))
-		}
-		l.printf("\n")
 	}
 	return first
 }
@@ -44,27 +64,6 @@ func blankBefore(words string) string {
 		return ""
 	}
 	return " " + words
-}
-
-// hsmAction takes no options either.
-func (l *lfs) hsmAction(argv []string) int {
-	if len(argv) < 2 {
-		return help
-	}
-	if !l.load(argv[0]) {
-		return 1
-	}
-	first := 0
-	for _, path := range argv[1:] {
-		a, err := llapi.GetCurrentAction(path)
-		if err != nil {
-			l.errorf("%s %s: get hsm action for '%s' failed: %s\n", l.prog, argv[0], path, strerror(err))
-			first = firstOf(first, errnoOf(err))
-			continue
-		}
-		l.printf("%s: %s\n", path, actionText(a))
-	}
-	return first
 }
 
 func actionText(a llapi.CurrentAction) string {

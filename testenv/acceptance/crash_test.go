@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lhsm-azblob/testenv"
+	"lhsm-azblob/testenv/gate"
 )
 
 // The coordinator's timeout is an hour in these tests. What is over sooner was
@@ -54,23 +55,23 @@ func after(n int64, match func(*http.Request) bool) func(*http.Request) bool {
 }
 
 // comp is the part of a blob that a request is about.
-func (r seenRequest) comp() string {
-	q, err := url.ParseQuery(r.query)
+func compOf(r gate.Request) string {
+	q, err := url.ParseQuery(r.Query)
 	if err != nil {
 		return err.Error()
 	}
 	return q.Get("comp")
 }
 
-func blocksOf(name string) func(seenRequest) bool {
-	return func(r seenRequest) bool {
-		return r.method == http.MethodPut && r.comp() == "block" && pathIs(r.path, name)
+func blocksOf(name string) func(gate.Request) bool {
+	return func(r gate.Request) bool {
+		return r.Method == http.MethodPut && compOf(r) == "block" && pathIs(r.Path, name)
 	}
 }
 
-func commitsOf(name string) func(seenRequest) bool {
-	return func(r seenRequest) bool {
-		return r.method == http.MethodPut && (r.comp() == "" || r.comp() == "blocklist") && pathIs(r.path, name)
+func commitsOf(name string) func(gate.Request) bool {
+	return func(r gate.Request) bool {
+		return r.Method == http.MethodPut && (compOf(r) == "" || compOf(r) == "blocklist") && pathIs(r.Path, name)
 	}
 }
 
@@ -78,20 +79,20 @@ func TestKilledDuringAnArchive(t *testing.T) {
 	const blocks = 5
 	for _, tt := range []struct {
 		name    string
-		at      func(g *gate) *hold
-		then    func(h *hold)
+		at      func(g *gate.Gate) *gate.Hold
+		then    func(h *gate.Hold)
 		resent  int // blocks, at most
 		commits int // requests that publish, after the kill, at most
 		visible bool
 	}{
-		{"before the first block", func(g *gate) *hold { return g.hold(isBlockOf("d/f")) }, (*hold).lose, blocks, 1, false},
+		{"before the first block", func(g *gate.Gate) *gate.Hold { return g.Hold(isBlockOf("d/f")) }, (*gate.Hold).Lose, blocks, 1, false},
 		// The answer to the second block may still be on its way when the third arrives.
-		{"between blocks", func(g *gate) *hold { return g.hold(after(2, isBlockOf("d/f"))) }, (*hold).lose, blocks - 1, 1, false},
-		{"before the commit", func(g *gate) *hold { return g.hold(isPutOf("d/f")) }, (*hold).lose, 0, 1, false},
+		{"between blocks", func(g *gate.Gate) *gate.Hold { return g.Hold(after(2, isBlockOf("d/f"))) }, (*gate.Hold).Lose, blocks - 1, 1, false},
+		{"before the commit", func(g *gate.Gate) *gate.Hold { return g.Hold(isPutOf("d/f")) }, (*gate.Hold).Lose, 0, 1, false},
 		// The commit of the dead and that of the living race, or the blocks are gone meanwhile.
-		{"before a commit that arrives late", func(g *gate) *hold { return g.hold(isPutOf("d/f")) }, (*hold).release, blocks, 1, false},
-		{"after the commit", func(g *gate) *hold { return g.holdAnswer(isPutOf("d/f")) }, (*hold).lose, 0, 0, true},
-		{"after the identity", func(g *gate) *hold { return g.hold(isMarkerOf("d")) }, (*hold).lose, 0, 0, true},
+		{"before a commit that arrives late", func(g *gate.Gate) *gate.Hold { return g.Hold(isPutOf("d/f")) }, (*gate.Hold).Release, blocks, 1, false},
+		{"after the commit", func(g *gate.Gate) *gate.Hold { return g.HoldAnswer(isPutOf("d/f")) }, (*gate.Hold).Lose, 0, 0, true},
+		{"after the identity", func(g *gate.Gate) *gate.Hold { return g.Hold(isMarkerOf("d")) }, (*gate.Hold).Lose, 0, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := []string{"--block-size", "1MiB", "--transfers", "1"}
@@ -100,20 +101,20 @@ func TestKilledDuringAnArchive(t *testing.T) {
 			p := e.write("d/f", content)
 			h := tt.at(e.gate)
 			e.lfs("hsm_archive", p)
-			<-h.caught
+			<-h.Caught
 			c.kill()
 			if names := e.blobNames(); len(names) > 0 != tt.visible {
 				t.Errorf("after the kill the container shows %q", names)
 			}
 			tt.then(h)
-			sent, commits := e.gate.count(blocksOf("d/f")), e.gate.count(commitsOf("d/f"))
+			sent, commits := e.gate.Count(blocksOf("d/f")), e.gate.Count(commitsOf("d/f"))
 			e.recovers(args...)
 			e.wantState("d/f", stateArchived)
 			e.wantBlob("d/f", content)
-			if n := e.gate.count(blocksOf("d/f")) - sent; n > tt.resent {
+			if n := e.gate.Count(blocksOf("d/f")) - sent; n > tt.resent {
 				t.Errorf("%d blocks were sent after the kill, want %d at most", n, tt.resent)
 			}
-			if n := e.gate.count(commitsOf("d/f")) - commits; n > tt.commits {
+			if n := e.gate.Count(commitsOf("d/f")) - commits; n > tt.commits {
 				t.Errorf("%d times something was published after the kill, want %d at most", n, tt.commits)
 			}
 			e.lfs("hsm_release", p)
@@ -127,11 +128,11 @@ func TestKilledDuringAnArchive(t *testing.T) {
 func TestKilledAndWritten(t *testing.T) {
 	e, c := start(t, "--block-size", "1MiB")
 	p := e.write("f", randomBytes(3*crashBlock, 1))
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	c.kill()
-	h.lose()
+	h.Lose()
 	content := randomBytes(3*crashBlock, 2)
 	e.write("f", content)
 	e.recovers("--block-size", "1MiB")
@@ -146,7 +147,7 @@ func TestKilledDuringARestore(t *testing.T) {
 			e, c := start(t, args...)
 			content := randomBytes(5*crashBlock+5, 1)
 			p := e.released("f", content)
-			h := e.gate.hold(after(passes, isGetOf("f")))
+			h := e.gate.Hold(after(passes, isGetOf("f")))
 			type result struct {
 				b   []byte
 				err error
@@ -156,9 +157,9 @@ func TestKilledDuringARestore(t *testing.T) {
 				b, err := os.ReadFile(p)
 				read <- result{b, err}
 			}()
-			<-h.caught
+			<-h.Caught
 			c.kill()
-			h.lose()
+			h.Lose()
 			e.recovers(args...)
 			select {
 			case r := <-read:
@@ -174,9 +175,9 @@ func TestKilledDuringARestore(t *testing.T) {
 }
 
 func TestKilledDuringARemove(t *testing.T) {
-	for name, at := range map[string]func(g *gate) *hold{
-		"before": func(g *gate) *hold { return g.hold(isDeleteOf("f")) },
-		"after":  func(g *gate) *hold { return g.holdAnswer(isDeleteOf("f")) },
+	for name, at := range map[string]func(g *gate.Gate) *gate.Hold{
+		"before": func(g *gate.Gate) *gate.Hold { return g.Hold(isDeleteOf("f")) },
+		"after":  func(g *gate.Gate) *gate.Hold { return g.HoldAnswer(isDeleteOf("f")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, c := start(t)
@@ -184,9 +185,9 @@ func TestKilledDuringARemove(t *testing.T) {
 			p := e.archived("f", content)
 			h := at(e.gate)
 			e.lfs("hsm_remove", p)
-			<-h.caught
+			<-h.Caught
 			c.kill()
-			h.lose()
+			h.Lose()
 			e.recovers()
 			e.wantState("f", "(0x00000000), archive_id:1")
 			e.wantNoBlob("f")
@@ -199,17 +200,17 @@ func TestKilledDuringARemove(t *testing.T) {
 func TestKilledWithAQueue(t *testing.T) {
 	e := newEnv(t, testenv.Options{Params: map[string]string{"mdt.*.hsm.max_requests": "1000"}})
 	c := e.startCopytool(e.lustre.Mount(), "--archives", "2")
-	h := e.gate.hold(isCommit)
+	h := e.gate.Hold(isCommit)
 	const n = 200
 	var paths []string
 	for i := range n {
 		paths = append(paths, e.write(fmt.Sprintf("f%d", i), randomBytes(100+i, byte(i))))
 	}
 	e.request("archive", paths...)
-	<-h.caught
+	<-h.Caught
 	c.waitReceived(n)
 	c.kill()
-	h.lose()
+	h.Lose()
 	e.recovers()
 	for i := range n {
 		e.wantState(fmt.Sprintf("f%d", i), stateArchived)
@@ -263,9 +264,9 @@ func (c *copytool) waitReceived(n int) {
 func TestCancelAfterAKill(t *testing.T) {
 	e, c := start(t, "--block-size", "1MiB")
 	p := e.write("f", randomBytes(3*crashBlock, 1))
-	h := e.gate.hold(isBlockOf("f"))
+	h := e.gate.Hold(isBlockOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	c.kill()
 	e.lfs("hsm_cancel", p)
 	e.startCopytool(e.lustre.Mount(), "--block-size", "1MiB")
@@ -279,13 +280,13 @@ func TestKilledAndForgotten(t *testing.T) {
 	e, c := start(t)
 	content := randomBytes(1000, 1)
 	p := e.archived("f", content)
-	h := e.gate.hold(isDeleteOf("f"))
+	h := e.gate.Hold(isDeleteOf("f"))
 	e.lfs("hsm_remove", p)
-	<-h.caught
+	<-h.Caught
 	c.kill()
 	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1")
 	e.lustre.WaitIdle() // by the timeout, this once
-	h.lose()
+	h.Lose()
 	c = e.startCopytool(e.lustre.Mount())
 	c.waitLog("the action was over already")
 	e.wantState("f", stateArchived)

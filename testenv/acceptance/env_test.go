@@ -17,6 +17,7 @@ import (
 
 	"lhsm-azblob/testenv"
 	"lhsm-azblob/testenv/azurite"
+	"lhsm-azblob/testenv/gate"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 type env struct {
 	t      *testing.T
 	lustre *testenv.Lustre
-	gate   *gate
+	gate   *gate.Gate
 	// containerURL leads through the gate; blobs goes to the server directly.
 	containerURL string
 	keyFile      string

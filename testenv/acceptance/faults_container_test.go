@@ -17,11 +17,12 @@ import (
 
 	"lhsm-azblob/testenv"
 	"lhsm-azblob/testenv/azurite"
+	"lhsm-azblob/testenv/gate"
 )
 
 // second makes a spoiler of the second request: something happens to the
 // container while a file is under way.
-func second(happens func()) spoiler {
+func second(happens func()) gate.Spoiler {
 	var n atomic.Int32
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if n.Add(1) == 2 {
@@ -67,7 +68,7 @@ func TestLeaseHeld(t *testing.T) {
 func TestReplacedDuringRestore(t *testing.T) {
 	e, c := startSpare(t)
 	p := e.released("f", faultFiles["blocks"])
-	e.gate.fault(isGetOf("f"), -1, second(func() { e.overwriteBlob("f", randomBytes(len(faultFiles["blocks"]), 77)) }))
+	e.gate.Fault(isGetOf("f"), -1, second(func() { e.overwriteBlob("f", randomBytes(len(faultFiles["blocks"]), 77)) }))
 	if _, err := os.ReadFile(p); err == nil {
 		t.Error("the read of a file whose blob was replaced on the way succeeded")
 	}
@@ -80,7 +81,7 @@ func TestReplacedDuringRestore(t *testing.T) {
 func TestMetadataChangedDuringRestore(t *testing.T) {
 	e, c := startSpare(t)
 	e.released("f", faultFiles["blocks"])
-	e.gate.fault(isGetOf("f"), -1, second(func() {
+	e.gate.Fault(isGetOf("f"), -1, second(func() {
 		client := e.blobs.NewBlobClient("f")
 		p, err := client.GetProperties(context.Background(), nil)
 		if err == nil {
@@ -100,7 +101,7 @@ func TestMetadataChangedDuringRestore(t *testing.T) {
 func TestForeignBlobAppearsDuringArchive(t *testing.T) {
 	e, c := startSpare(t)
 	for rel, content := range faultFiles {
-		e.gate.fault(isPutOf(rel), 1, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		e.gate.Fault(isPutOf(rel), 1, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			e.overwriteBlob(rel, []byte("somebody else's"))
 			next.ServeHTTP(w, r)
 		})
@@ -118,18 +119,18 @@ func TestRemoveFaults(t *testing.T) {
 	e, c := startSpare(t)
 	isDelete := func(r *http.Request) bool { return r.Method == http.MethodDelete }
 	for _, f := range []storageFault{
-		{name: "busy", times: 1, do: refuse(503, "ServerBusy")},
-		{name: "lost", times: 1, do: loseAnswer},
-		{name: "gone", times: -1, do: refuse(404, "BlobNotFound")},
-		{name: "immutable", times: -1, do: refuse(409, "BlobImmutableDueToPolicy"), code: "BlobImmutable", errno: syscall.EROFS},
-		{name: "forbidden", times: -1, do: refuse(403, "AuthorizationPermissionMismatch"), code: "AuthFailed", errno: syscall.EACCES},
-		{name: "container", times: -1, do: refuse(404, "ContainerNotFound"), code: "ContainerMissing", errno: syscall.ENODEV},
+		{name: "busy", times: 1, do: gate.Refuse(503, "ServerBusy")},
+		{name: "lost", times: 1, do: gate.LoseAnswer},
+		{name: "gone", times: -1, do: gate.Refuse(404, "BlobNotFound")},
+		{name: "immutable", times: -1, do: gate.Refuse(409, "BlobImmutableDueToPolicy"), code: "BlobImmutable", errno: syscall.EROFS},
+		{name: "forbidden", times: -1, do: gate.Refuse(403, "AuthorizationPermissionMismatch"), code: "AuthFailed", errno: syscall.EACCES},
+		{name: "container", times: -1, do: gate.Refuse(404, "ContainerNotFound"), code: "ContainerMissing", errno: syscall.ENODEV},
 	} {
 		e.during(t, c, f.name, func() {
 			e.archived(f.name, []byte("content"))
-			armed := e.gate.fault(isDelete, f.times, f.do)
+			armed := e.gate.Fault(isDelete, f.times, f.do)
 			e.hsm("remove", f.name)
-			e.wantHits([]*fault{armed}, f)
+			e.wantHits([]*gate.Fault{armed}, f)
 			if f.code != "" {
 				e.wantState(f.name, stateArchived)
 				e.wantBlob(f.name, []byte("content"))
@@ -145,10 +146,10 @@ func TestRemoveFaults(t *testing.T) {
 // TestMarkerFaults: what is said about directories is no reason to fail a file.
 func TestMarkerFaults(t *testing.T) {
 	e, c := startSpare(t)
-	armed := e.gate.fault(isWriteOf("dir"), -1, refuse(403, "AuthorizationFailure"))
+	armed := e.gate.Fault(isWriteOf("dir"), -1, gate.Refuse(403, "AuthorizationFailure"))
 	e.archived("dir/f", []byte("content"))
 	e.archived("dir/g", []byte("content"))
-	if n := e.gate.hits(armed); n != 1 {
+	if n := e.gate.Hits(armed); n != 1 {
 		t.Errorf("the marker was tried %d times, want once for now", n)
 	}
 	c.waitLog("the marker of a directory is not written", "AuthorizationFailure")
@@ -177,14 +178,14 @@ func TestSASReplacedDuringTransfer(t *testing.T) {
 		return token
 	}
 	// expire ends the validity of a token as soon as one request has been made with it.
-	expire := func(at func(*http.Request) bool, token string, replace func()) *fault {
+	expire := func(at func(*http.Request) bool, token string, replace func()) *gate.Fault {
 		var requests atomic.Int32
 		var once sync.Once
-		return e.gate.fault(func(r *http.Request) bool {
+		return e.gate.Fault(func(r *http.Request) bool {
 			return at(r) && strings.Contains(r.URL.RawQuery, token) && requests.Add(1) > 1
 		}, -1, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			once.Do(replace)
-			refuse(403, "AuthenticationFailed")(w, r, next)
+			gate.Refuse(403, "AuthenticationFailed")(w, r, next)
 		})
 	}
 	signature := func(token string) string { return token[strings.Index(token, "sig="):] }
@@ -198,7 +199,7 @@ func TestSASReplacedDuringTransfer(t *testing.T) {
 	e.lfs("hsm_release", p)
 	armed2 := expire(isGetOf("f"), signature(token), func() { token = writeSAS() })
 	e.wantContent("f", content)
-	if e.gate.hits(armed) == 0 || e.gate.hits(armed2) == 0 {
+	if e.gate.Hits(armed) == 0 || e.gate.Hits(armed2) == 0 {
 		t.Error("no token was refused")
 	}
 
@@ -223,12 +224,12 @@ type stall struct {
 func (e *env) stall(at func(*http.Request) bool) stall {
 	s := stall{make(chan struct{}, 100), make(chan struct{})}
 	e.t.Cleanup(func() { close(s.end) })
-	e.gate.fault(at, -1, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	e.gate.Fault(at, -1, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodPut {
 			_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2)
 		} else {
-			answer := record(r, next)
-			send(w, answer, answer.Body.Bytes()[:answer.Body.Len()/2])
+			answer := gate.Record(r, next)
+			gate.Send(w, answer, answer.Body.Bytes()[:answer.Body.Len()/2])
 		}
 		s.caught <- struct{}{}
 		select {
@@ -254,7 +255,7 @@ func TestCancelOfStalledTransfers(t *testing.T) {
 		e.lustre.WaitIdle()
 		c.waitLog("action failed", "op="+strings.ToUpper(verb), "code=Canceled")
 		c.wantMetric("lhsm_azblob_memory_in_use_bytes", 0)
-		e.gate.heal()
+		e.gate.Heal()
 	}
 	e.wantState("restore", stateReleased)
 	e.wantContent("restore", faultFiles["blocks"])
@@ -283,7 +284,7 @@ func TestStopWithStalledTransfers(t *testing.T) {
 		c.waitLog("action failed", "op="+op, "code=ShuttingDown", "retry=true")
 	}
 	e.wantNoBlob("archive")
-	e.gate.heal()
+	e.gate.Heal()
 	e.startCopytool(e.lustre.Mount())
 	if err := <-read; err != nil {
 		t.Errorf("the reader who was waiting: %v", err)

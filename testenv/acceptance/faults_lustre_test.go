@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"lhsm-azblob/testenv"
+	"lhsm-azblob/testenv/gate"
 )
 
 // A lustreFault is one call to Lustre that fails.
@@ -121,18 +122,18 @@ func TestProgressAnswers(t *testing.T) {
 				"RESTORE": func() { go func() { read <- readSame(p, content) }() },
 			} {
 				rel := map[string]string{"ARCHIVE": archive, "RESTORE": restore}[op]
-				h := e.gate.hold(func(r *http.Request) bool { return pathIs(r.URL.Path, rel) })
+				h := e.gate.Hold(func(r *http.Request) bool { return pathIs(r.URL.Path, rel) })
 				begin()
-				<-h.caught
+				<-h.Caught
 				e.lustre.Fault(f.op, f.what...)
 				fid := strings.TrimSpace(e.lfs("path2fid", e.path(rel)))
 				if f.code == "" {
 					c.waitLog("report progress", fid)
-					h.release()
+					h.Release()
 					c.waitLog("action done", "op="+op, fid)
 				} else {
 					c.waitLog("action failed", "op="+op, fid, "code="+f.code)
-					h.release()
+					h.Release()
 				}
 				e.lustre.WaitIdle()
 			}
@@ -199,11 +200,11 @@ func TestRegistrationLostUnderLoad(t *testing.T) {
 	content := faultFiles["blocks"]
 	p := e.released("restore", content)
 	e.write("archive", content)
-	h := e.gate.hold(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/archive") || isGetOf("restore")(r) })
+	h := e.gate.Hold(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/archive") || isGetOf("restore")(r) })
 	e.lfs("hsm_archive", e.path("archive"))
 	read := make(chan error, 1)
 	go func() { read <- readSame(p, content) }()
-	<-h.caught
+	<-h.Caught
 	c.waitLog("received", "op=ARCHIVE")
 	c.waitLog("received", "op=RESTORE")
 	e.lustre.Fault("register", "errno=EAGAIN", "count=1")
@@ -211,7 +212,7 @@ func TestRegistrationLostUnderLoad(t *testing.T) {
 		t.Fatal(r.Stderr)
 	}
 	c.waitLog("registered again")
-	h.release()
+	h.Release()
 	if err := <-read; err != nil {
 		t.Error(err)
 	}
@@ -227,21 +228,21 @@ func TestRestoreSentAgain(t *testing.T) {
 	e, c := startSpare(t)
 	content := faultFiles["small"]
 	p := e.released("f", content)
-	h := e.gate.hold(isGetOf("f"))
+	h := e.gate.Hold(isGetOf("f"))
 	read := make(chan error, 1)
 	go func() { read <- readSame(p, content) }()
-	<-h.caught
+	<-h.Caught
 	if r := e.lustre.Command("restart-coordinator"); r.Code != 0 {
 		t.Fatal(r.Stderr)
 	}
 	c.waitLogTimes(2, "received", "op=RESTORE")
-	h.release()
+	h.Release()
 	if err := <-read; err != nil {
 		t.Error(err)
 	}
 	e.lustre.WaitIdle()
 	e.wantState("f", stateArchived)
-	if n := e.gate.count(func(r seenRequest) bool { return r.method == http.MethodGet && pathIs(r.path, "f") }); n != 1 {
+	if n := e.gate.Count(func(r gate.Request) bool { return r.Method == http.MethodGet && pathIs(r.Path, "f") }); n != 1 {
 		t.Errorf("the blob was fetched %d times, want once", n)
 	}
 	e.archived("next", content)
@@ -316,13 +317,13 @@ func TestFileChangesUnderArchive(t *testing.T) {
 		e.during(t, c, name, func() {
 			p := e.write(name, content)
 			fid := strings.TrimSpace(e.lfs("path2fid", p))
-			h := e.gate.hold(isBlockOf(name))
+			h := e.gate.Hold(isBlockOf(name))
 			e.lfs("hsm_archive", p)
-			<-h.caught
+			<-h.Caught
 			if err := change.do(p); err != nil {
 				t.Fatal(err)
 			}
-			h.release()
+			h.Release()
 			e.lustre.WaitIdle()
 			if change.code == "" {
 				c.waitLog("action done", "op=ARCHIVE", fid)
@@ -354,7 +355,7 @@ func TestFileChangesUnderRestore(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			h := e.gate.hold(isGetOf(name))
+			h := e.gate.Hold(isGetOf(name))
 			read := make(chan error, 1)
 			go func() {
 				got := make([]byte, len(content))
@@ -365,11 +366,11 @@ func TestFileChangesUnderRestore(t *testing.T) {
 				}
 				read <- err
 			}()
-			<-h.caught
+			<-h.Caught
 			if err := change(p); err != nil {
 				t.Fatal(err)
 			}
-			h.release()
+			h.Release()
 			err = <-read
 			e.lustre.WaitIdle()
 			if gone := name == "unlinked" || name == "replaced"; err != nil && !gone {
@@ -393,11 +394,11 @@ func TestReleaseRefused(t *testing.T) {
 	}
 	p := e.write("f", faultFiles["blocks"])
 	refused(p)
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	refused(p)
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.append("f", []byte("more"))
 	refused(p)

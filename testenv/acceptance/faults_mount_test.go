@@ -40,11 +40,11 @@ func TestMountLostAndBack(t *testing.T) {
 	e.wantContent("idle", content)
 
 	e.write("archive", content)
-	h := e.gate.hold(isPutOf("archive"))
+	h := e.gate.Hold(isPutOf("archive"))
 	e.lfs("hsm_archive", e.path("archive"))
-	<-h.caught
+	<-h.Caught
 	e.lustre.Kill()
-	h.release()
+	h.Release()
 	c.waitLog("action failed", "op=ARCHIVE")
 	e.lustre.Restart()
 	c.waitLogTimes(2, "registered again")
@@ -71,11 +71,11 @@ func TestEvicted(t *testing.T) {
 func TestCoordinatorDisabled(t *testing.T) {
 	e, c := startSpare(t)
 	p := e.write("f", faultFiles["blocks"])
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	e.lustre.SetParam("mdt.*.hsm_control", "disabled")
-	h.release()
+	h.Release()
 	c.waitLog("action done", "op=ARCHIVE")
 	e.wantState("f", stateArchived)
 	e.lustre.SetParam("mdt.*.hsm_control", "enabled")
@@ -88,11 +88,11 @@ func TestCoordinatorShutDown(t *testing.T) {
 	e, c := startSpare(t)
 	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
 	p := e.write("f", faultFiles["blocks"])
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	e.lustre.SetParam("mdt.*.hsm_control", "shutdown")
-	h.release()
+	h.Release()
 	c.waitLog("action failed", "op=ARCHIVE", "code=NotReported")
 	e.lustre.SetParam("mdt.*.hsm_control", "enabled")
 	c.stop()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"lhsm-azblob/testenv/gate"
 )
 
 // smallBlock lets a file of a megabyte have blocks.
@@ -30,37 +32,37 @@ type storageFault struct {
 	name  string
 	at    func(name string) func(*http.Request) bool // nil: what moves the file's bytes
 	times int                                        // negative: for good
-	do    spoiler
+	do    gate.Spoiler
 	code  string // empty: the copytool gets over it
 	errno syscall.Errno
 }
 
 // bothWays are those that archives and restores can meet.
 var bothWays = []storageFault{
-	{name: "busy", times: 2, do: refuse(503, "ServerBusy")},
-	{name: "internal", times: 1, do: refuse(500, "InternalError")},
-	{name: "proxy", times: 1, do: refuse(502, "")},
-	{name: "noanswer", times: 1, do: hangUp},
-	{name: "reset", times: 1, do: resetInBody},
-	{name: "truncated", times: 1, do: truncate},
-	{name: "forbidden", times: -1, do: refuse(403, "AuthorizationFailure"), code: "AuthFailed", errno: syscall.EACCES},
-	{name: "container", times: -1, do: refuse(404, "ContainerNotFound"), code: "ContainerMissing", errno: syscall.ENODEV},
-	{name: "tier", times: -1, do: refuse(409, "BlobArchived"), code: "BlobArchived", errno: syscall.ENOMEDIUM},
-	{name: "condition", times: -1, do: refuse(412, "ConditionNotMet"), code: "BlobChanged", errno: syscall.EIO},
-	{name: "toolarge", times: -1, do: refuse(413, "RequestBodyTooLarge"), code: "FileTooLarge", errno: syscall.EFBIG},
-	{name: "proxylimit", times: -1, do: refuse(413, ""), code: "FileTooLarge", errno: syscall.EFBIG},
-	{name: "unheardof", times: -1, do: refuse(409, "SomethingNew"), code: "Internal", errno: syscall.EIO},
+	{name: "busy", times: 2, do: gate.Refuse(503, "ServerBusy")},
+	{name: "internal", times: 1, do: gate.Refuse(500, "InternalError")},
+	{name: "proxy", times: 1, do: gate.Refuse(502, "")},
+	{name: "noanswer", times: 1, do: gate.HangUp},
+	{name: "reset", times: 1, do: gate.ResetInBody},
+	{name: "truncated", times: 1, do: gate.Truncate},
+	{name: "forbidden", times: -1, do: gate.Refuse(403, "AuthorizationFailure"), code: "AuthFailed", errno: syscall.EACCES},
+	{name: "container", times: -1, do: gate.Refuse(404, "ContainerNotFound"), code: "ContainerMissing", errno: syscall.ENODEV},
+	{name: "tier", times: -1, do: gate.Refuse(409, "BlobArchived"), code: "BlobArchived", errno: syscall.ENOMEDIUM},
+	{name: "condition", times: -1, do: gate.Refuse(412, "ConditionNotMet"), code: "BlobChanged", errno: syscall.EIO},
+	{name: "toolarge", times: -1, do: gate.Refuse(413, "RequestBodyTooLarge"), code: "FileTooLarge", errno: syscall.EFBIG},
+	{name: "proxylimit", times: -1, do: gate.Refuse(413, ""), code: "FileTooLarge", errno: syscall.EFBIG},
+	{name: "unheardof", times: -1, do: gate.Refuse(409, "SomethingNew"), code: "Internal", errno: syscall.EIO},
 }
 
 func TestStorageFaultsInArchive(t *testing.T) {
 	e, c := startSpare(t)
 	for _, f := range append([]storageFault{
-		{name: "immutable", at: isPutOf, times: -1, do: refuse(409, "BlobImmutableDueToPolicy"), code: "BlobImmutable", errno: syscall.EROFS},
-		{name: "lease", at: isPutOf, times: -1, do: refuse(412, "LeaseIdMissing"), code: "BlobLeased", errno: syscall.ETXTBSY},
-		{name: "hold", at: isPutOf, times: -1, do: refuse(409, "BlobImmutableDueToLegalHold"), code: "BlobImmutable", errno: syscall.EROFS},
-		{name: "commit", at: isPutOf, times: -1, do: refuse(412, "ConditionNotMet"), code: "BlobChanged", errno: syscall.EIO},
-		{name: "lostcommit", at: isPutOf, times: 1, do: loseAnswer},
-		{name: "damaged", times: 1, do: damageBody, code: "ChecksumMismatch", errno: syscall.EBADMSG},
+		{name: "immutable", at: isPutOf, times: -1, do: gate.Refuse(409, "BlobImmutableDueToPolicy"), code: "BlobImmutable", errno: syscall.EROFS},
+		{name: "lease", at: isPutOf, times: -1, do: gate.Refuse(412, "LeaseIdMissing"), code: "BlobLeased", errno: syscall.ETXTBSY},
+		{name: "hold", at: isPutOf, times: -1, do: gate.Refuse(409, "BlobImmutableDueToLegalHold"), code: "BlobImmutable", errno: syscall.EROFS},
+		{name: "commit", at: isPutOf, times: -1, do: gate.Refuse(412, "ConditionNotMet"), code: "BlobChanged", errno: syscall.EIO},
+		{name: "lostcommit", at: isPutOf, times: 1, do: gate.LoseAnswer},
+		{name: "damaged", times: 1, do: gate.DamageBody, code: "ChecksumMismatch", errno: syscall.EBADMSG},
 	}, bothWays...) {
 		e.during(t, c, f.name, func() { e.faultyArchive(c, f) })
 	}
@@ -77,14 +79,14 @@ func (e *env) during(t *testing.T, c *copytool, name string, f func()) {
 
 func (e *env) faultyArchive(c *copytool, f storageFault) {
 	e.t.Helper()
-	var armed []*fault
+	var armed []*gate.Fault
 	for kind, content := range faultFiles {
 		name := f.name + "-" + kind
 		at := isWriteOf(name)
 		if f.at != nil {
 			at = f.at(name)
 		}
-		armed = append(armed, e.gate.fault(at, f.times, f.do))
+		armed = append(armed, e.gate.Fault(at, f.times, f.do))
 		e.lfs("hsm_archive", e.write(name, content))
 	}
 	e.lustre.WaitIdle()
@@ -108,14 +110,14 @@ func (e *env) faultyArchive(c *copytool, f storageFault) {
 func TestStorageFaultsInRestore(t *testing.T) {
 	e, c := startSpare(t)
 	for _, f := range append([]storageFault{
-		{name: "missing", times: -1, do: refuse(404, "BlobNotFound"), code: "BlobMissing", errno: syscall.ENOENT},
-		{name: "damaged", times: 1, do: damageAnswer, code: "ChecksumMismatch", errno: syscall.EBADMSG},
-		{name: "longer", times: 1, do: claimLength(+10)},
-		{name: "shorter", times: 1, do: claimLength(-10)},
-		{name: "spoiled", times: -1, do: loginPage, code: "AccountUnreachable", errno: syscall.EHOSTUNREACH},
-		{name: "unranged", times: 1, do: replyWhole},
-		{name: "etag", times: 1, do: otherETag, code: "BlobChanged", errno: syscall.EIO},
-		{name: "page", times: 1, do: loginPage},
+		{name: "missing", times: -1, do: gate.Refuse(404, "BlobNotFound"), code: "BlobMissing", errno: syscall.ENOENT},
+		{name: "damaged", times: 1, do: gate.DamageAnswer, code: "ChecksumMismatch", errno: syscall.EBADMSG},
+		{name: "longer", times: 1, do: gate.ClaimLength(+10)},
+		{name: "shorter", times: 1, do: gate.ClaimLength(-10)},
+		{name: "spoiled", times: -1, do: gate.LoginPage, code: "AccountUnreachable", errno: syscall.EHOSTUNREACH},
+		{name: "unranged", times: 1, do: gate.ReplyWhole},
+		{name: "etag", times: 1, do: gate.OtherETag, code: "BlobChanged", errno: syscall.EIO},
+		{name: "page", times: 1, do: gate.LoginPage},
 	}, bothWays...) {
 		e.during(t, c, f.name, func() { e.faultyRestore(c, f) })
 	}
@@ -123,12 +125,12 @@ func TestStorageFaultsInRestore(t *testing.T) {
 
 func (e *env) faultyRestore(c *copytool, f storageFault) {
 	e.t.Helper()
-	var armed []*fault
+	var armed []*gate.Fault
 	read := map[string]chan error{}
 	for kind, content := range faultFiles {
 		name := f.name + "-" + kind
 		p := e.released(name, content)
-		armed = append(armed, e.gate.fault(isGetOf(name), f.times, f.do))
+		armed = append(armed, e.gate.Fault(isGetOf(name), f.times, f.do))
 		done := make(chan error, 1)
 		read[name] = done
 		go func() { done <- readSame(p, content) }()
@@ -156,11 +158,11 @@ func (e *env) faultyRestore(c *copytool, f storageFault) {
 }
 
 // wantHits ends the faults, and makes sure that each was met.
-func (e *env) wantHits(armed []*fault, f storageFault) {
+func (e *env) wantHits(armed []*gate.Fault, f storageFault) {
 	e.t.Helper()
-	e.gate.heal()
+	e.gate.Heal()
 	for _, a := range armed {
-		if n := e.gate.hits(a); n == 0 || f.times > 0 && n != f.times {
+		if n := e.gate.Hits(a); n == 0 || f.times > 0 && n != f.times {
 			e.t.Errorf("the fault was met %d times, want %d", n, f.times)
 		}
 	}

@@ -16,11 +16,11 @@ func TestWriteDuringArchive(t *testing.T) {
 	e, c := start(t, "--block-size", "8MiB")
 	content := randomBytes(3*blockSize, 1)
 	p := e.write("f", content)
-	h := e.gate.hold(isBlockOf("f"))
+	h := e.gate.Hold(isBlockOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	e.append("f", []byte("late"))
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantState("f", "(0x00000003) exists dirty, archive_id:1")
 	e.wantNoBlob("f")
@@ -38,11 +38,11 @@ func TestWriteDuringReArchive(t *testing.T) {
 	first := randomBytes(3*blockSize, 1)
 	p := e.archived("f", first)
 	e.append("f", []byte("second"))
-	h := e.gate.hold(isBlockOf("f"))
+	h := e.gate.Hold(isBlockOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	e.append("f", []byte("third"))
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantState("f", stateDirty)
 	e.wantBlob("f", first)
@@ -54,11 +54,11 @@ func TestOldBlobStaysUntilTheNewIsComplete(t *testing.T) {
 	first := randomBytes(2*blockSize, 1)
 	p := e.archived("f", first)
 	e.append("f", []byte("second"))
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	e.wantBlob("f", first)
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantBlob("f", append(first, "second"...))
 }
@@ -68,11 +68,11 @@ func TestArchiveTwiceAtOnce(t *testing.T) {
 	e, _ := start(t)
 	content := randomBytes(1_000_000, 1)
 	p := e.write("f", content)
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
 	e.lfs("hsm_archive", p)
-	<-h.caught
-	h.release()
+	<-h.Caught
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantState("f", stateArchived)
 	e.wantBlob("f", content)
@@ -81,14 +81,14 @@ func TestArchiveTwiceAtOnce(t *testing.T) {
 func TestCancelOfARunningArchive(t *testing.T) {
 	e, _ := start(t, "--block-size", "8MiB")
 	p := e.write("f", randomBytes(3*blockSize, 1))
-	h := e.gate.hold(isBlockOf("f"))
+	h := e.gate.Hold(isBlockOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	e.lfs("hsm_cancel", p)
 	e.lustre.WaitIdle() // the gate is still closed: only the cancel can have ended it
 	e.wantState("f", stateExists)
 	e.wantNoBlob("f")
-	h.release()
+	h.Release()
 	e.hsm("archive", "f")
 	e.wantState("f", stateArchived)
 }
@@ -96,12 +96,12 @@ func TestCancelOfARunningArchive(t *testing.T) {
 func TestCancelOfAWaitingArchive(t *testing.T) {
 	e, _ := start(t, "--archives", "1")
 	running, waiting := e.write("running", []byte("a")), e.write("waiting", []byte("b"))
-	h := e.gate.hold(isPutOf("running"))
+	h := e.gate.Hold(isPutOf("running"))
 	e.lfs("hsm_archive", running)
-	<-h.caught
+	<-h.Caught
 	e.lfs("hsm_archive", waiting)
 	e.lfs("hsm_cancel", waiting)
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantState("running", stateArchived)
 	e.wantNoBlob("waiting")
@@ -125,20 +125,20 @@ func TestCancelOfARestore(t *testing.T) {
 	e, _ := start(t)
 	content := randomBytes(1_000_000, 1)
 	p := e.released("f", content)
-	h := e.gate.hold(isGetOf("f"))
+	h := e.gate.Hold(isGetOf("f"))
 	read := make(chan error, 1)
 	go func() {
 		_, err := os.ReadFile(p)
 		read <- err
 	}()
-	<-h.caught
+	<-h.Caught
 	e.lfs("hsm_cancel", p)
 	if err := <-read; err == nil {
 		t.Error("the read of a file whose restore was cancelled succeeded")
 	}
 	e.lustre.WaitIdle()
 	e.wantState("f", stateReleased)
-	h.release()
+	h.Release()
 	e.wantContent("f", content)
 }
 
@@ -147,7 +147,7 @@ func TestReaderWaitsForTheRestore(t *testing.T) {
 	e, _ := start(t)
 	content := randomBytes(1_000_000, 5)
 	p := e.released("f", content)
-	h := e.gate.hold(isGetOf("f"))
+	h := e.gate.Hold(isGetOf("f"))
 	type result struct {
 		b   []byte
 		err error
@@ -159,13 +159,13 @@ func TestReaderWaitsForTheRestore(t *testing.T) {
 			results <- result{b, err}
 		}()
 	}
-	<-h.caught
+	<-h.Caught
 	select {
 	case r := <-results:
 		t.Fatalf("a read ended before the restore: %d bytes, %v", len(r.b), r.err)
 	default:
 	}
-	h.release()
+	h.Release()
 	for range 10 {
 		if r := <-results; r.err != nil || string(r.b) != string(content) {
 			t.Errorf("a blocked read got %d bytes, %v", len(r.b), r.err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lhsm-azblob/testenv"
+	"lhsm-azblob/testenv/gate"
 )
 
 // TestLifeOfAFile walks through the states of the managed service's page
@@ -88,14 +89,14 @@ func TestActionTellsProgress(t *testing.T) {
 	e.wantAction(p, "NOOP")
 	e.lfs("hsm_archive", p)
 	e.wantAction(p, "ARCHIVE waiting (from 0 to EOF)")
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.startCopytool(e.lustre.Mount())
-	<-h.caught
+	<-h.Caught
 	if got := e.lfs("hsm_action", p); !strings.HasPrefix(got, p+": ARCHIVE running (") {
 		t.Errorf("while the archive runs: got %q", got)
 	}
 	e.wantState("f", stateExists)
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantAction(p, "NOOP")
 	e.wantState("f", stateArchived)
@@ -118,7 +119,7 @@ func TestParentDirectoriesAreMarkedOnce(t *testing.T) {
 	if md := e.metadata("a/b"); md["hdi_isfolder"] != "true" || md["permissions"] != "0750" {
 		t.Errorf("metadata of the marker a/b: %v", md)
 	}
-	writes := e.gate.count(func(r seenRequest) bool { return r.method == "PUT" && pathIs(r.path, "a/b") })
+	writes := e.gate.Count(func(r gate.Request) bool { return r.Method == "PUT" && pathIs(r.Path, "a/b") })
 	if writes != 1 {
 		t.Errorf("the marker a/b was written %d times, want once", writes)
 	}

@@ -121,31 +121,31 @@ func TestWhatLctlShows(t *testing.T) {
 	e.wantParams("mdt.*.hsm.actions", mdt+"actions="+action(1, fid, archive, "WAITING"))
 	e.wantParams("mdt.*.hsm.active_requests", mdt+"active_requests=")
 	e.wantState("big", stateNew)
-	h := e.gate.hold(isPutOf("big"))
+	h := e.gate.Hold(isPutOf("big"))
 	e.startCopytool(e.lustre.Mount())
-	<-h.caught
+	<-h.Caught
 	e.wantState("big", stateExists)
 	e.wantParams("mdt.*.hsm.actions", mdt+"actions="+action(1, fid, archive, "STARTED"))
 	e.wantParams("mdt.*.hsm.active_requests", active(archive))
 	e.wantAgents("archive_id=1 requests=[current:1 ok:0 errors:0]")
 	counts(1, 0)
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantParams("mdt.*.hsm.actions", mdt+"actions="+action(1, fid, archive, "SUCCEED"))
 	e.wantAgents("archive_id=1 requests=[current:0 ok:1 errors:0]")
 	counts(0, 0)
 
 	e.lfs("hsm_release", p)
-	h = e.gate.hold(isGetOf("big"))
+	h = e.gate.Hold(isGetOf("big"))
 	read := make(chan error, 1)
 	go func() { read <- readSame(p, content) }()
-	<-h.caught
+	<-h.Caught
 	restore := about("RESTORE", "0x4")
 	e.wantParams("mdt.*.hsm.actions", mdt+"actions=", action(1, fid, archive, "SUCCEED"), action(2, fid, restore, "STARTED"))
 	e.wantParams("mdt.*.hsm.active_requests", active(restore))
 	e.wantState("big", stateReleased)
 	counts(0, 1)
-	h.release()
+	h.Release()
 	if err := <-read; err != nil {
 		t.Error(err)
 	}
@@ -209,14 +209,14 @@ func TestDuplicatesAreBothSent(t *testing.T) {
 	c := e.startCopytool(e.lustre.Mount())
 	content := randomBytes(1000, 1)
 	p := e.write("f", content)
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
 	e.lfs("hsm_archive", p)
 	c.waitLogTimes(2, "received", "op=ARCHIVE", e.fid("f"))
-	<-h.caught
+	<-h.Caught
 	e.wantRequests("f ARCHIVE 1 STARTED", "f ARCHIVE 1 STARTED")
 	e.wantAgents("archive_id=1 requests=[current:2 ok:0 errors:0]")
-	h.release()
+	h.Release()
 	e.lustre.WaitIdle()
 	e.wantRequests("f ARCHIVE 1 SUCCEED", "f ARCHIVE 1 SUCCEED")
 	e.wantBlob("f", content)
@@ -231,16 +231,16 @@ func TestDeadCopytoolKeepsItsSlots(t *testing.T) {
 	content := randomBytes(1000, 1)
 	e.released("r", content)
 	files := []string{"f1", "f2", "f3"}
-	h := e.gate.hold(func(r *http.Request) bool { return isCommit(r) && strings.Contains(r.URL.Path, "/f") })
+	h := e.gate.Hold(func(r *http.Request) bool { return isCommit(r) && strings.Contains(r.URL.Path, "/f") })
 	for _, rel := range files {
 		e.lfs("hsm_archive", e.write(rel, content))
 	}
 	for range files {
-		<-h.caught
+		<-h.Caught
 	}
 	c.signal(syscall.SIGKILL)
 	<-c.done
-	h.release()
+	h.Release()
 	e.wantAgents("archive_id=1 requests=[current:3 ok:1 errors:0]")
 	e.lfs("hsm_archive", e.write("g", content))
 	c = e.startCopytool(e.lustre.Mount(), "--state-dir", t.TempDir())
@@ -348,13 +348,13 @@ func TestRestartOfTheCoordinator(t *testing.T) {
 	c := e.startCopytool(e.lustre.Mount())
 	content := randomBytes(1000, 1)
 	p := e.write("f", content)
-	h := e.gate.hold(isPutOf("f"))
+	h := e.gate.Hold(isPutOf("f"))
 	e.lfs("hsm_archive", p)
-	<-h.caught
+	<-h.Caught
 	e.command("restart-coordinator")
 	e.wantAction(p, "ARCHIVE running (18446744073709551615 bytes moved)")
 	e.wantAgents("archive_id=1 requests=[current:0 ok:0 errors:0]")
-	h.release()
+	h.Release()
 	c.waitLog("msg=\"action failed\"", "op=ARCHIVE", e.fid("f"), "code=Forgotten")
 	e.wantRequests("f ARCHIVE 1 STARTED")
 	e.wantState("f", stateExists)

@@ -2,20 +2,24 @@ package blobstore
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
 
 // meteredConn is a TCP connection that keeps to the bandwidth, and gives up
-// when no byte has moved for a while. A timeout for the whole request could not
-// tell a dead connection from a large block on a slow line.
+// when next to nothing has moved for a while. A timeout for the whole request
+// could not tell a dead connection from a large block on a slow line.
 type meteredConn struct {
 	net.Conn
 	bandwidth *bandwidth
 	stall     time.Duration
 	extended  atomic.Int64 // when the deadline was last moved, as UnixNano
+	asked     atomic.Bool  // something was sent since the last read
+	drip      drip         // the reader's own
 
 	ctx   context.Context // ends a wait for bandwidth when the connection is closed
 	close context.CancelFunc
@@ -31,7 +35,13 @@ func newMeteredConn(c net.Conn, b *bandwidth, stall time.Duration) *meteredConn 
 // peer is slowed down by its full window.
 func (c *meteredConn) Read(p []byte) (int, error) {
 	c.extend()
+	start := time.Now()
 	n, err := c.Conn.Read(p[:c.bandwidth.piece(len(p))])
+	if c.asked.Swap(false) {
+		c.drip = drip{} // the time until an answer begins is the service's
+	} else if c.drip.add(n, time.Since(start), c.stall) && err == nil {
+		err = errDrip
+	}
 	if werr := c.bandwidth.wait(c.ctx, n); werr != nil && err == nil {
 		err = net.ErrClosed
 	}
@@ -40,6 +50,7 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 
 // Write writes p in the pieces that the bandwidth allows.
 func (c *meteredConn) Write(p []byte) (written int, err error) {
+	c.asked.Store(true)
 	for len(p) > 0 && err == nil {
 		piece := p[:c.bandwidth.piece(min(len(p), maxWrite))]
 		if c.bandwidth.wait(c.ctx, len(piece)) != nil {
@@ -60,8 +71,33 @@ func (c *meteredConn) Close() error {
 	return c.Conn.Close()
 }
 
-// maxWrite bounds one write, so that progress shows on a slow line.
-const maxWrite = 1 << 20
+// maxWrite bounds one write: a peer that does not take so much within the stall
+// timeout has stalled.
+const maxWrite = leastMoved
+
+// leastMoved is what must move within the stall timeout: a few bytes now and
+// then would keep a slot, its memory and an action for days.
+const leastMoved = 256 << 10
+
+// errDrip is what a connection with such an answer ends with.
+var errDrip = fmt.Errorf("the answer only drips: %w", os.ErrDeadlineExceeded)
+
+// drip adds up the time spent waiting for the bytes of an answer. What the
+// bandwidth makes us wait is not in it: the bytes are there by then.
+type drip struct {
+	got    int
+	waited time.Duration
+}
+
+// add reports whether the peer has had its time, and has sent next to nothing.
+func (d *drip) add(n int, waited, limit time.Duration) bool {
+	d.got += n
+	d.waited += waited
+	if d.got >= leastMoved {
+		*d = drip{}
+	}
+	return d.waited > limit
+}
 
 // extend moves the deadline of reading and writing. Both: while a body goes out,
 // a read of its answer is pending. It moves in steps, to cost little.

@@ -41,10 +41,6 @@ func (c *Container) Download(ctx context.Context, n Name, dst io.WriterAt, o Dow
 	return info, c.fail("download", n, c.goneOr(ctx, n, err))
 }
 
-// maxResumes is how often the rest of a body is asked for again. The SDK retries
-// until an answer begins; from there on it is up to us.
-const maxResumes = 5
-
 // holeSize is the unit in which zeros are left out.
 const holeSize = 64 << 10
 
@@ -108,8 +104,10 @@ func (d *download) fetchAll(ctx context.Context, piece int64) (crc uint64, err e
 }
 
 // fetch fills data with the blob's bytes from offset on. When a body breaks off,
-// or an answer makes no sense, it asks for what is missing.
+// or an answer makes no sense, it asks for what is missing. The SDK retries until
+// an answer begins; from there on it is up to us.
 func (d *download) fetch(ctx context.Context, data []byte, offset int64) error {
+	most := max(d.pool.options.Retries, 0)
 	for resumes := 0; ; resumes++ {
 		n, err := d.get(ctx, data, offset)
 		var bad badAnswer
@@ -121,9 +119,9 @@ func (d *download) fetch(ctx context.Context, data []byte, offset int64) error {
 			return ctx.Err()
 		case !errors.As(err, &bad):
 			return err
-		case resumes == maxResumes && errors.As(err, &known):
+		case resumes == most && errors.As(err, &known):
 			return known
-		case resumes == maxResumes:
+		case resumes == most:
 			return &Error{Kind: ErrUnreachable, Err: fmt.Errorf("no good answer in %d tries: %w", resumes+1, bad.error), Hint: d.networkHint(bad.error)}
 		}
 		data, offset = data[n:], offset+int64(n)

@@ -179,8 +179,9 @@ func TestBrokenAnswersAreResumed(t *testing.T) {
 }
 
 func TestAnswersThatBreakForEver(t *testing.T) {
+	const retries = 3
 	eachWay(t, func(t *testing.T, n Name, size int) {
-		c := openContainer(t, PoolOptions{}, ContainerOptions{})
+		c := openContainer(t, PoolOptions{Retries: retries}, ContainerOptions{})
 		info := mustUpload(t, c, n, randomBytes(size), UploadOptions{})
 		f := inject(c.pool, func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
 			resp, err := real.RoundTrip(req)
@@ -191,7 +192,7 @@ func TestAnswersThatBreakForEver(t *testing.T) {
 		})
 		_, err := c.Download(t.Context(), n, &target{}, DownloadOptions{ETag: info.ETag, Size: info.Size})
 		wantKind(t, err, ErrUnreachable)
-		if most := int64((size/testBlock + 1) * (maxResumes + 1)); f.n.Load() > most {
+		if most := int64((size/testBlock + 1) * (retries + 1)); f.n.Load() > most {
 			t.Errorf("%s: %d requests before giving up", n, f.n.Load())
 		}
 	})

@@ -14,8 +14,10 @@ type PoolOptions struct {
 	Memory    int64 // bytes of buffers; 0: 1 GiB
 	Bandwidth int64 // bytes per second on the wire, both directions together; 0: no limit
 
-	StallTimeout time.Duration // a request on which no byte moves for so long is tried again; 0: 60 s
-	Retries      int           // further tries of a request; 0: 6, negative: none
+	// StallTimeout is how long a request may wait for the other end to take or to
+	// send another 256 KiB, or what is left of them; then it is tried again. 0: 60 s.
+	StallTimeout time.Duration
+	Retries      int // further tries of a request, or of the rest of its answer; 0: 6, negative: none
 
 	UserAgent string       // empty: "lhsm-azblob"
 	TLS       *tls.Config  // nil: the system's certificates

@@ -25,7 +25,7 @@ const (
 // per request in flight moves more bytes than streams that share one window.
 func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
 	d := dialer{
-		tcp:       net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second},
+		tcp:       net.Dialer{Timeout: min(dialTimeout, o.StallTimeout), KeepAlive: 30 * time.Second},
 		tls:       o.TLS,
 		bandwidth: b,
 		stall:     o.StallTimeout,

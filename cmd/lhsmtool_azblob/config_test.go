@@ -48,6 +48,7 @@ func TestUsageErrors(t *testing.T) {
 		{"no address", nil, "", []string{"--container-url", url, "--http", "9090", "/a"}, `--http: "9090" is not host:port; write it like 127.0.0.1:9090 or :9090`},
 		{"no memory", nil, "", []string{"--container-url", url, "--memory", "0", "/a"}, "--memory: 0 is out of range: 64MiB to 16TiB"},
 		{"no number", nil, "", []string{"--container-url", url, "--archives", "-1", "/a"}, `--archives: "-1" is not a number from 1 to 10000`},
+		{"no retries at all", nil, "", []string{"--container-url", url, "--retries", "many", "/a"}, `--retries: "many" is not a number from 0 to 100`},
 		{"no time", nil, "", []string{"--container-url", url, "--drain-timeout", "5", "/a"}, `--drain-timeout: "5" is not a time; write it like 90s, 5m or 1h30m`},
 		{"no policy", nil, "", []string{"--container-url", url, "--on-conflict", "ask", "/a"}, `--on-conflict: "ask" is none of if-ours, overwrite, fail`},
 		{"no id", nil, "", []string{"--container-url", url, "--archive-id", "0", "/a"}, `--archive-id: "0" is neither a number from 1 to 2147483647 nor "any"`},

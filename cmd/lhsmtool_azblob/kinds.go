@@ -97,6 +97,19 @@ func count(field func(*settings) *int, least, most int) kind {
 	})
 }
 
+// retries is a count, of which a pool wants none as a negative number.
+type retries struct{}
+
+func (retries) set(s *settings, values []string) error {
+	if err := count(func(s *settings) *int { return &s.pool.Retries }, 0, 100).set(s, values); err != nil {
+		return err
+	}
+	if s.pool.Retries == 0 {
+		s.pool.Retries = -1
+	}
+	return nil
+}
+
 func size(field func(*settings) *int64, least, most int64) kind {
 	return setter(func(s *settings, v string) error {
 		n, err := parseSize(v)

@@ -74,6 +74,10 @@ var groups = []group{
 		{"memory", "SIZE", "2GiB", "bytes of buffers for all transfers, 64MiB or more", size(func(s *settings) *int64 { return &s.pool.Memory }, 64<<20, 1<<44), anywhere},
 		{"bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *settings) *int64 { return &s.pool.Bandwidth }, 64<<10, 1<<44), anywhere},
 	}},
+	{"When Blob storage does not answer", []*option{
+		{"stall-timeout", "TIME", "60s", "time after which a request is tried again if it has moved fewer than 256 KiB and is not done", duration(func(s *settings) *timeSpan { return &s.pool.StallTimeout }, time.Second, time.Hour), anywhere},
+		{"retries", "N", "6", "further tries of a request that failed for a passing reason, after pauses that double from half a second: 6 take about a minute", retries{}, anywhere},
+	}},
 	{"Running", []*option{
 		{"progress-interval", "TIME", "5s", "time between two progress reports of an action", duration(func(s *settings) *timeSpan { return &s.progress }, 100*time.Millisecond, 10*time.Minute), anywhere},
 		{"drain-timeout", "TIME", "5m", "time that running and waiting actions have to end after the first SIGTERM; a second one ends them at once", duration(func(s *settings) *timeSpan { return &s.drain }, time.Second, 24*time.Hour), anywhere},

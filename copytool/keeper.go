@@ -65,6 +65,7 @@ func startKeeper(ct *llapi.Copytool, lock *MountLock, args []string) (*keeper, e
 	defer r.Close()
 	cmd := exec.Command("/proc/self/exe", args...) //nolint:noctx // it outlives every context, and ends by itself
 	cmd.Stderr = os.Stderr
+	cmd.Env = keeperEnvironment(os.Environ())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what kills the group of the one spares the other
 	cmd.ExtraFiles = []*os.File{pipe, r, lock.file}
 	if err := cmd.Start(); err != nil {
@@ -72,6 +73,15 @@ func startKeeper(ct *llapi.Copytool, lock *MountLock, args []string) (*keeper, e
 		return nil, fmt.Errorf("start a keeper: %w", err)
 	}
 	return &keeper{cmd, w}, ct.Unblock() // handing a file to a child makes it block, also for us
+}
+
+// keeperEnvironment leaves a keeper only what Go's runtime reads. It needs no
+// secret, and variables can hold some.
+func keeperEnvironment(all []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(assignment string) bool {
+		name, _, _ := strings.Cut(assignment, "=")
+		return !slices.Contains([]string{"GODEBUG", "GORACE", "GOTRACEBACK"}, name)
+	})
 }
 
 // stop ends a keeper that is not needed any more. One that has ended already, for

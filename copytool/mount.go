@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"lhsm-azblob/llapi"
 )
 
@@ -51,19 +49,6 @@ func OpenMount(path string) (*Mount, error) {
 		return nil, fmt.Errorf("%s is inside the Lustre mount %s and not its root; give %s", path, root, root)
 	}
 	return &Mount{Root: root, FSName: fsname}, nil
-}
-
-// CheckCapability makes sure that the coordinator will talk to this process.
-func CheckCapability() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return fmt.Errorf("read this process's capabilities: %w", err)
-	}
-	if data[unix.CAP_SYS_ADMIN/32].Effective&(1<<(unix.CAP_SYS_ADMIN%32)) == 0 {
-		return errors.New("a copytool needs CAP_SYS_ADMIN; run it as root, or give the service that capability")
-	}
-	return nil
 }
 
 // Register registers with the coordinators. None of archiveIDs means all. Its

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -26,6 +27,10 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == copytool.KeeperCommand {
 		os.Exit(keep(os.Args[2:], os.Stderr))
 	}
+	if err := copytool.Confine(copytool.AgentCapabilities); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", programName, err)
+		os.Exit(exitFailure)
+	}
 	os.Exit(run(context.Background(), os.Args, os.Environ(), os.Stdout, os.Stderr))
 }
 
@@ -34,7 +39,11 @@ func main() {
 func keep(args []string, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	if err := copytool.RunKeeper(args, log); err != nil {
+	err := copytool.Confine(copytool.KeeperCapabilities)
+	if err == nil {
+		err = copytool.RunKeeper(args, log)
+	}
+	if err != nil {
 		log.Error("keeper of unread actions", "err", err)
 		return exitFailure
 	}

@@ -19,7 +19,7 @@ const checkTimeout = 30 * time.Second
 // serve checks everything that can be wrong before the coordinator is told,
 // and then is a copytool until it is stopped.
 func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
-	if err := copytool.CheckCapability(); err != nil {
+	if err := copytool.CheckCapabilities(); err != nil {
 		return err
 	}
 	mount, err := copytool.OpenMount(s.mount)

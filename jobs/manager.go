@@ -1,0 +1,271 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"lhsm-azblob/llapi"
+)
+
+// Options of [Open].
+type Options struct {
+	Mount string // mount point of the file system, its root
+	Path  string // of the database, which is made if need be; its directory too
+	Log   *slog.Logger
+	// Scanners is how many files are looked at at once during a scan. 0: 16.
+	Scanners int
+	// MaxUnfinished bounds the requests that the coordinator has from a job and
+	// has not done. The job finds the number that keeps the copytools busy by
+	// itself; this is for the sake of the metadata server's memory. 0: 10,000.
+	MaxUnfinished int
+	// KeepJobs and KeepFor bound the history, in jobs and in time. 0: 1,000 jobs, 90 days.
+	KeepJobs int
+	KeepFor  time.Duration
+}
+
+// withDefaults fills in what is 0.
+func (o Options) withDefaults() Options {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Scanners = cmp.Or(o.Scanners, 16)
+	o.MaxUnfinished = cmp.Or(o.MaxUnfinished, 10_000)
+	o.KeepJobs = cmp.Or(o.KeepJobs, 1000)
+	o.KeepFor = cmp.Or(o.KeepFor, 90*24*time.Hour)
+	return o
+}
+
+// A Manager has the jobs of one file system. Its methods may be called from
+// many goroutines at once.
+type Manager struct {
+	o      Options
+	fsname string
+	store  *store
+	lock   *serviceLock
+	log    *slog.Logger
+	kick   chan struct{} // something is in the queue
+
+	createMu sync.Mutex // makes Create one step: look, then add
+
+	mu      sync.Mutex // guards what follows
+	queue   []Job      // not started, the oldest first
+	changed chan struct{}
+}
+
+// Open opens the database of a file system's jobs. It needs root: nobody else
+// sees the HSM state of all files. What was running when the last process
+// ended goes on when [Manager.Run] is called.
+//
+// Errors: ErrLocked while another process has the database or the mount.
+func Open(o Options) (*Manager, error) {
+	o = o.withDefaults()
+	mount, fsname, err := llapi.MountRoot(o.Mount)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not on a mounted Lustre: %w", o.Mount, err)
+	}
+	o.Mount = mount
+	m := &Manager{o: o, fsname: fsname, log: o.Log, kick: make(chan struct{}, 1), changed: make(chan struct{})}
+	if m.lock, err = lockService(o.Path, mount); err != nil {
+		return nil, err
+	}
+	if m.store, err = openStore(o.Path, fsname); err == nil {
+		m.queue, err = m.store.unfinished(context.Background())
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// Close closes the database. Run must have returned.
+func (m *Manager) Close() error {
+	var err error
+	if m.store != nil {
+		err = m.store.close()
+	}
+	return errors.Join(err, m.lock.release())
+}
+
+// FSName is the name of the file system, and Mount where it is mounted.
+func (m *Manager) FSName() string { return m.fsname }
+
+// Mount is where the file system is mounted.
+func (m *Manager) Mount() string { return m.o.Mount }
+
+// Create makes a job, which runs as soon as it is the oldest that is not over.
+// created is false where the request id is one that has been used: then it is
+// the job that was made for it.
+//
+// Errors: *InvalidError; ErrBusy, with the job that has the file system.
+func (m *Manager) Create(ctx context.Context, spec Spec) (job Job, created bool, err error) {
+	spec.RetryOf = 0 // only Retry makes those
+	if spec, err = spec.normalize(m.o.Mount); err != nil {
+		return Job{}, false, err
+	}
+	files := spec.Files
+	spec.Files = nil
+	return m.add(ctx, spec, func(yield func(listed, error) bool) {
+		for _, path := range files {
+			if !yield(listed{path: path}, nil) {
+				return
+			}
+		}
+	})
+}
+
+func (m *Manager) add(ctx context.Context, spec Spec, list iter.Seq2[listed, error]) (job Job, created bool, err error) {
+	m.createMu.Lock()
+	defer m.createMu.Unlock()
+	if spec.RequestID != "" {
+		job, err := m.store.jobByRequest(ctx, spec.RequestID)
+		if !errors.Is(err, ErrNotFound) {
+			return job, false, err
+		}
+	}
+	if current, busy, err := m.Current(ctx); err != nil || busy && spec.IfBusy == BusyFail {
+		return current, false, cmp.Or(err, ErrBusy)
+	}
+	job = Job{Spec: spec, State: Queued, Created: time.Now().UTC()}
+	if job.ID, err = m.store.create(ctx, job, list); err != nil {
+		return Job{}, false, err
+	}
+	m.mu.Lock()
+	m.queue = append(m.queue, job)
+	m.mu.Unlock()
+	m.announce()
+	m.wake()
+	job, err = m.Job(ctx, job.ID)
+	return job, true, err
+}
+
+// wake makes Run look at the queue.
+func (m *Manager) wake() {
+	select {
+	case m.kick <- struct{}{}:
+	default:
+	}
+}
+
+// announce wakes those who watch.
+func (m *Manager) announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Retry makes a job of the files that failed in a job that is over, found by
+// their FIDs wherever they are now. Errors: ErrNotFound; *InvalidError when
+// that job is not over or had no failures.
+func (m *Manager) Retry(ctx context.Context, id int64) (Job, error) {
+	old, err := m.Job(ctx, id)
+	if err != nil {
+		return Job{}, err
+	}
+	if !old.State.Finished() {
+		return Job{}, &InvalidError{"id", fmt.Sprintf("job %d is not over; its failures are not all known yet", id)}
+	}
+	if old.Counters.FilesFailed == 0 {
+		return Job{}, &InvalidError{"id", fmt.Sprintf("job %d had no failures; there is nothing to try again", id)}
+	}
+	spec := old.Spec
+	spec.RequestID, spec.RetryOf, spec.FileCount = "", id, old.Counters.FilesFailed
+	job, _, err := m.add(ctx, spec, func(yield func(listed, error) bool) {
+		for r, err := range m.store.results(ctx, id, true) {
+			fid, _ := llapi.ParseFID(r.FID) // empty where there was none
+			if !yield(listed{r.Path, fid}, err) {
+				return
+			}
+		}
+	})
+	return job, err
+}
+
+// Job returns a job as it is now. Of one that runs it is read from memory.
+func (m *Manager) Job(ctx context.Context, id int64) (Job, error) {
+	job, err := m.store.job(ctx, id)
+	if err != nil {
+		return Job{}, err
+	}
+	job.FirstErrors, _, err = m.store.resultPage(ctx, id, 0, true, maxFirstErrors)
+	return job, err
+}
+
+// maxFirstErrors is how many failures a Job shows.
+const maxFirstErrors = 10
+
+// Jobs returns up to limit jobs, the newest first: those older than the job
+// before, or from the newest on if that is 0. Those that are over come without
+// their FirstErrors.
+func (m *Manager) Jobs(ctx context.Context, before int64, limit int) ([]Job, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	return m.store.jobs(ctx, before, limit)
+}
+
+// Current returns the job that has the file system; ok is false if none has.
+func (m *Manager) Current(ctx context.Context) (job Job, ok bool, err error) {
+	m.mu.Lock()
+	if len(m.queue) > 0 {
+		job, ok = m.queue[0], true
+	}
+	m.mu.Unlock()
+	if !ok {
+		return Job{}, false, nil
+	}
+	job, err = m.Job(ctx, job.ID)
+	return job, true, err
+}
+
+// Cancel ends a job. What the coordinator has of it is withdrawn, what runs is
+// cancelled; or, with drain, what the coordinator has is waited for, and only
+// the rest is left. It returns at once, with the job in the state Cancelling,
+// or Canceled if it had not started. A second Cancel without drain stops a drain.
+//
+// Errors: ErrNotFound; ErrFinished, with the job.
+func (m *Manager) Cancel(ctx context.Context, id int64, _ bool) (Job, error) {
+	m.mu.Lock()
+	i := slices.IndexFunc(m.queue, func(j Job) bool { return j.ID == id })
+	if i < 0 {
+		m.mu.Unlock()
+		job, err := m.Job(ctx, id)
+		return job, cmp.Or(err, ErrFinished)
+	}
+	job := m.queue[i]
+	m.queue = slices.Delete(m.queue, i, i+1)
+	m.mu.Unlock()
+	job.State, job.Finished = Canceled, time.Now().UTC()
+	if err := m.store.finish(ctx, job, progress{}); err != nil {
+		return Job{}, err
+	}
+	m.announce()
+	return m.Job(ctx, id)
+}
+
+// Results returns what became of a job's files, in the order in which they
+// were done: every failure, and on ReportAll (or a dry run) every file that had to go.
+func (m *Manager) Results(ctx context.Context, id int64, onlyFailures bool) iter.Seq2[FileResult, error] {
+	return func(yield func(FileResult, error) bool) {
+		if _, err := m.store.job(ctx, id); err != nil {
+			yield(FileResult{}, err)
+			return
+		}
+		m.store.results(ctx, id, onlyFailures)(yield)
+	}
+}
+
+// Run works on the jobs until ctx ends. They survive that, and the next Run goes on.
+func (m *Manager) Run(ctx context.Context) error {
+	if err := m.store.prune(ctx, time.Now().Add(-m.o.KeepFor), m.o.KeepJobs); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,74 @@
+package jobs
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"iter"
+
+	"lhsm-azblob/llapi"
+)
+
+// fidKey is a FID as it is stored: 16 bytes, nothing for the zero FID. Files
+// that were made one after the other are neighbours in the index.
+func fidKey(f llapi.FID) []byte {
+	if f.IsZero() {
+		return nil
+	}
+	b := make([]byte, 0, 16)
+	b = binary.BigEndian.AppendUint64(b, f.Seq)
+	b = binary.BigEndian.AppendUint32(b, f.OID)
+	return binary.BigEndian.AppendUint32(b, f.Ver)
+}
+
+// keyFID is the FID of a key, the zero FID where the key is a path.
+func keyFID(b []byte) llapi.FID {
+	if len(b) != 16 {
+		return llapi.FID{}
+	}
+	return llapi.FID{Seq: binary.BigEndian.Uint64(b), OID: binary.BigEndian.Uint32(b[8:]), Ver: binary.BigEndian.Uint32(b[12:])}
+}
+
+// results yields a job's report page by page, in the order in which files were done.
+func (s *store) results(ctx context.Context, job int64, onlyFailures bool) iter.Seq2[FileResult, error] {
+	return func(yield func(FileResult, error) bool) {
+		for n := int64(0); ; {
+			page, last, err := s.resultPage(ctx, job, n, onlyFailures, listPage)
+			if err != nil {
+				yield(FileResult{}, fmt.Errorf("read the results of job %d: %w", job, err))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if len(page) < listPage {
+				return
+			}
+			n = last
+		}
+	}
+}
+
+// resultPage returns up to limit results after line n, and the number of the last.
+func (s *store) resultPage(ctx context.Context, job, n int64, onlyFailures bool, limit int) (page []FileResult, last int64, err error) {
+	query := "SELECT n, path, status, code, message, fid, size, attempts, etag, time FROM results WHERE job = ? AND n > ?"
+	if onlyFailures {
+		query += " AND failure = 1"
+	}
+	page, err = all(ctx, s.read, func(row scanner) (FileResult, error) { return scanResult(row, &last) },
+		query+" ORDER BY n LIMIT ?", job, n, limit)
+	return page, last, err
+}
+
+func scanResult(row scanner, n *int64) (r FileResult, err error) {
+	var path, fid []byte
+	var at int64
+	err = row.Scan(n, &path, &r.Status, &r.ErrorCode, &r.Message, &fid, &r.Size, &r.Attempts, &r.ETag, &at)
+	r.Path, r.Time = string(path), stamp(at)
+	if f := keyFID(fid); !f.IsZero() {
+		r.FID = f.String()
+	}
+	return r, err
+}

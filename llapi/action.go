@@ -19,7 +19,7 @@ import (
 const OpenDelayCreate = 0x2100
 
 // A CopyAction is an action that was begun. It may be used from several
-// goroutines at once. It must be ended, exactly once.
+// goroutines at once. It must be ended or abandoned, exactly once.
 type CopyAction struct {
 	ct *Copytool
 
@@ -200,6 +200,20 @@ func (a *CopyAction) End(e Extent, flags EndFlags, errno syscall.Errno) error {
 	a.hcp = nil // freed, whatever it returned
 	a.ct.leave()
 	return check("llapi_hsm_action_end", int(rc))
+}
+
+// Abandon lets go of the action without a word to the coordinators: for one that
+// they do not know any more, whose End could hit the same action sent again. The
+// library has no call for that. So its handle and its open file are left behind for
+// as long as the process lives.
+func (a *CopyAction) Abandon() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.hcp == nil {
+		return
+	}
+	a.hcp = nil
+	a.ct.leave()
 }
 
 // progressSize is the size of struct hsm_progress.

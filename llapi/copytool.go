@@ -37,6 +37,7 @@ type Copytool struct {
 	wake     *os.File // eventfd that interrupts poll; safe to write after Close
 	wakeFD   int32    // its number; asking the File would make it blocking
 
+	renewed bool         // guarded by registrations
 	gone    atomic.Bool  // set by Unregister: no more Recv
 	closed  atomic.Bool  // set by Close: no more of anything
 	recv    sync.Mutex   // held by Recv, so that its descriptor stays

@@ -48,7 +48,13 @@ func (c *Copytool) Unregister() error {
 	if !c.isNewest() {
 		return nil
 	}
-	return ioctl(c.root, "LL_IOC_HSM_CT_START", ioctlCopytoolStart, stopMessage())
+	err := c.start(commMessage(os.Getpid(), commStop, noFD, nil))
+	if c.renewed {
+		// Only for what the client remembers of renewals; the coordinators have
+		// forgotten this mount by now, and say so.
+		_ = c.start(commMessage(renewalID(), commStop, noFD, nil))
+	}
+	return err
 }
 
 // drain keeps the lists that are in the pipe for Recv: their actions are
@@ -81,19 +87,33 @@ func replaceByNull(fd int) error {
 	return os.NewSyscallError("dup3", unix.Dup3(null, fd, unix.O_CLOEXEC))
 }
 
-// stopMessage returns the struct lustre_kernelcomm that unregisters.
-func stopMessage() []byte {
-	const (
-		group = 2          // KUC_GRP_HSM
-		stop  = 1          // LK_FLG_STOP
-		none  = ^uint32(0) // LK_NOFD
-	)
-	b := make([]byte, 24)
-	binary.NativeEndian.PutUint32(b[0:], none)
-	binary.NativeEndian.PutUint32(b[4:], none)
-	binary.NativeEndian.PutUint32(b[8:], uint32(os.Getpid()))
+// start issues the ioctl that registers and unregisters.
+func (c *Copytool) start(message []byte) error {
+	return ioctl(c.root, "LL_IOC_HSM_CT_START", ioctlCopytoolStart, message)
+}
+
+// Flags of struct lustre_kernelcomm.
+const (
+	commStop  = 1 // LK_FLG_STOP
+	commArray = 2 // LK_FLG_DATANR: archive ids follow, not a bitmap
+)
+
+const noFD = -1 // LK_NOFD
+
+// commMessage returns a struct lustre_kernelcomm. The client knows a registration
+// by its id, which the library makes the process's.
+func commMessage(id int, flags uint32, pipe int, archives []uint32) []byte {
+	const group = 2 // KUC_GRP_HSM
+	b := make([]byte, 24, 24+4*len(archives))
+	binary.NativeEndian.PutUint32(b[0:], uint32(pipe))
+	binary.NativeEndian.PutUint32(b[4:], ^uint32(0))
+	binary.NativeEndian.PutUint32(b[8:], uint32(id))
 	binary.NativeEndian.PutUint32(b[12:], group)
-	binary.NativeEndian.PutUint32(b[20:], stop)
+	binary.NativeEndian.PutUint32(b[16:], uint32(len(archives)))
+	binary.NativeEndian.PutUint32(b[20:], flags)
+	for _, id := range archives {
+		b = binary.NativeEndian.AppendUint32(b, id)
+	}
 	return b
 }
 

@@ -1,0 +1,60 @@
+package llapi_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"lhsm-azblob/llapi"
+)
+
+func (w *world) agents() string { return w.lustre.GetParam("mdt.*.hsm.agents") }
+
+// A renewal brings a forgotten copytool back onto the list, and one that is on it
+// does not notice.
+func TestRenew(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	_, fid := w.file("f", "content")
+	w.request(llapi.UserArchive, fid)
+	_, a := w.begin(llapi.ActionArchive)
+	_, waiting := w.file("g", "content")
+	w.request(llapi.UserArchive, waiting)
+	w.ok(w.ct.WaitReadable(t.Context()))
+	w.ok(w.ct.Renew())
+	w.ok(w.ct.Fail(w.recv(w.ct), syscall.EIO)) // what lay in the pipe
+	w.ok(a.End(llapi.WholeFile, 0, 0))
+
+	w.lustre.SetParam("mdt.*.hsm_control", "shutdown")
+	w.is("Renew while the coordinator is stopped", w.ct.Renew(), syscall.ENXIO)
+	w.lustre.SetParam("mdt.*.hsm_control", "enabled")
+	if agents := w.agents(); strings.Contains(agents, "uuid=") {
+		t.Fatalf("the coordinator has not forgotten the agent: %s", agents)
+	}
+	w.ok(w.ct.Renew())
+	if agents := w.agents(); !strings.Contains(agents, "archive_id=1,3 requests=[current:0 ") {
+		t.Errorf("after a renewal the agents are %s", agents)
+	}
+	for range 3 { // the first message finds that nobody reads what renewals brought
+		w.request(llapi.UserArchive, waiting)
+		w.ok(w.ct.Fail(w.recv(w.ct), syscall.EIO))
+	}
+	w.ok(w.ct.Unregister())
+	if agents := w.agents(); strings.Contains(agents, "uuid=") {
+		t.Errorf("after Unregister the agents are %s", agents)
+	}
+	w.is("Renew after Unregister", w.ct.Renew(), llapi.ErrClosed)
+}
+
+// An abandoned action is not ended, and does not keep Close from ending.
+func TestAbandon(t *testing.T) {
+	w := newWorld(t)
+	path, fid := w.file("f", "content")
+	w.request(llapi.UserArchive, fid)
+	item, a := w.begin(llapi.ActionArchive)
+	a.Abandon()
+	a.Abandon()
+	w.is("End", a.End(llapi.WholeFile, 0, 0), llapi.ErrClosed)
+	w.wantState(path, llapi.HSExists, 1)
+	w.ok(w.ct.ReportProgress(item, llapi.Extent{}))
+	w.ok(w.ct.Close())
+}

@@ -17,6 +17,7 @@ import (
 type job struct {
 	*Agent
 	t       *task
+	start   time.Time
 	archive *Archive
 	ref     Ref // of the Lustre file
 	log     *slog.Logger
@@ -24,42 +25,88 @@ type job struct {
 	action Action   // nil until begun
 	file   *os.File // the data: the file itself, or what a restore writes into
 
-	path  string // for the log, when it becomes known
-	blob  blobstore.Name
-	bytes int64 // moved, for the log
+	path    string // for the log, when it becomes known
+	blob    blobstore.Name
+	bytes   int64  // moved, for the log
+	version uint64 // of the data that an archive has copied
 
-	open     bool // the coordinator has not heard of the end: the next process says it
+	verdict Verdict // what the coordinator is told
+	err     error   // the reason
+	debt    debt    // what the coordinator has not taken
+
 	hasError bool // the file carries ErrorXattr
 	// afterwards runs when the coordinator has taken a success.
 	afterwards func(ctx context.Context)
 }
 
 // run takes a task to its end. Every path through it leads to one report: an
-// action that gets none stays "started" at the coordinator until its timeout.
-func (a *Agent) run(ctx context.Context, t *task) {
-	start := time.Now()
-	j := &job{
-		Agent: a, t: t, ref: Ref{FID: t.fid},
-		log: a.log.With("op", t.item.Action.String(), "cookie", cookieText(t.cookie), "fid", t.fid.String()),
-	}
+// action that gets none stays "started" at the coordinator until its timeout. If
+// nobody takes the report, it says how long the task shall rest before the next.
+func (a *Agent) run(ctx context.Context, t *task) (rest time.Duration) {
+	j := a.jobOf(t)
 	defer j.close()
-	err := t.cause
-	if err == nil {
-		err = settle(ctx, j.perform(ctx))
+	err := j.outcome(ctx)
+	if !j.leavesDebt(err) {
+		rest = j.conclude(err)
 	}
-	v := VerdictFor(err)
-	j.note(v, err)
-	t.ending.Store(true)
-	if rerr := j.report(v); rerr != nil {
-		v, err = j.notReported(v, err, rerr)
+	switch {
+	case rest > 0:
+		return rest
+	case j.debt.left:
+		j.leave()
+		return 0
 	}
-	if !j.open {
-		a.o.Journal.ended(t)
-	}
-	if v.Code == OK && j.afterwards != nil {
+	a.o.Journal.ended(t)
+	if j.verdict.Code == OK && j.afterwards != nil {
 		j.afterwards(context.WithoutCancel(ctx))
 	}
-	j.finished(v, err, time.Since(start))
+	j.finished()
+	return 0
+}
+
+// jobOf is the job of a task: a new one, or the one that still owes its end.
+func (a *Agent) jobOf(t *task) *job {
+	if t.owing != nil {
+		return t.owing
+	}
+	return &job{
+		Agent: a, t: t, ref: Ref{FID: t.fid}, start: time.Now(),
+		log: a.log.With("op", t.item.Action.String(), "cookie", cookieText(t.cookie), "fid", t.fid.String()),
+	}
+}
+
+// outcome is what there is to tell the coordinator.
+func (j *job) outcome(ctx context.Context) error {
+	cause := j.t.cause
+	switch {
+	case j.debt.failure != nil && (cause == nil || errors.Is(cause, errShuttingDown)):
+		return j.debt.failure
+	case cause != nil:
+		return cause
+	case j.debt.success:
+		return settle(ctx, j.succeedAgain(ctx))
+	}
+	return settle(ctx, j.perform(ctx))
+}
+
+// conclude reports an outcome, unless that is only that nobody could be asked.
+func (j *job) conclude(err error) (rest time.Duration) {
+	var unheard *unheardError
+	if errors.As(err, &unheard) {
+		return j.owe(unheard.err)
+	}
+	j.decide(err)
+	j.t.ending.Store(true)
+	if rerr := j.report(j.verdict); rerr != nil {
+		return j.notReported(rerr)
+	}
+	return 0
+}
+
+// decide fixes the verdict, and notes it on the file.
+func (j *job) decide(err error) {
+	j.verdict, j.err = VerdictFor(err), err
+	j.note(j.verdict, err)
 }
 
 // cookieText is a cookie as Lustre prints it.
@@ -77,7 +124,7 @@ func (j *job) perform(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if j.t.adopted {
+	if j.t.adopted || j.debt.tries > 0 {
 		if err := j.stillWanted(); err != nil {
 			return err
 		}
@@ -138,6 +185,9 @@ func (a *Agent) withSession(call func(Session) error) error {
 // report is the one end of the action.
 func (j *job) report(v Verdict) error {
 	switch {
+	case j.action != nil && v.Code == Forgotten && j.t.item.Action == llapi.ActionRestore:
+		j.abandon()
+		return nil
 	case j.action != nil:
 		var flags llapi.EndFlags
 		if v.Retry {
@@ -150,72 +200,70 @@ func (j *job) report(v Verdict) error {
 	return j.fail(v.Errno)
 }
 
+// abandon lets go of a restore that the coordinator does not know any more. One
+// that was restarted sends its restores again, under their old cookies, and an end
+// said now could hit that. Archives and removes are never sent twice.
+func (j *job) abandon() {
+	if j.file != nil {
+		_ = j.file.Truncate(0) // the library keeps the nameless file open
+	}
+	j.action.Abandon()
+}
+
 // fail ends the action without its descriptors.
 func (j *job) fail(errno syscall.Errno) error {
 	return j.withSession(func(s Session) error { return s.Fail(j.t.item, errno) })
 }
 
-// notReported is the verdict when the coordinator did not take the one we had.
-func (j *job) notReported(v Verdict, err, rerr error) (Verdict, error) {
-	if errors.Is(rerr, syscall.ENOENT) {
+// notReported decides what follows when the coordinator did not take the verdict.
+func (j *job) notReported(rerr error) (rest time.Duration) {
+	forgotten := errors.Is(rerr, syscall.ENOENT)
+	if forgotten {
+		j.doubtRegistration()
 		j.sched.cancelTask(j.t, errForgotten) // it may be sent again at any moment
 	}
 	switch {
-	case v.Code != OK && errors.Is(rerr, syscall.ENOENT):
-		return v, err // it had given up on the action before we did
-	case v.Code != OK:
-		j.log.Warn("report the end", "err", rerr)
-		j.failAfterAll(v)
-		return v, err
+	case j.verdict.Code != OK && forgotten: // it had given up on the action before we did
+	case j.verdict.Code != OK:
+		j.debt.failure = j.err
+		return j.owe(rerr)
+	case forgotten:
+		j.decide(failf(Forgotten, "the coordinator no longer knows the action; what was copied stays: %w", rerr))
 	case errors.Is(rerr, syscall.EBUSY):
 		// The kernel looks at the data version once more, later than we could.
-		rerr = failf(FileChanged, "the file changed after its copy was complete; the copy is good, and older than the file: %w", rerr)
-	case errors.Is(rerr, syscall.ENOENT):
-		rerr = failf(Forgotten, "the coordinator no longer knows the action; what was copied stays: %w", rerr)
-	case j.t.adopted && errors.Is(rerr, syscall.EINVAL):
-		rerr = failf(NotReported, "the coordinator waits for the volatile file of a process that died, and takes no other; ask again: %w", rerr)
+		j.decide(failf(FileChanged, "the file changed after its copy was complete; the copy is good, and older than the file: %w", rerr))
+	case errors.Is(rerr, syscall.EINVAL):
+		j.action = nil // that it failed can still be said
+		return j.conclude(failf(NotReported, "the coordinator waits for the volatile file of a process that died, and takes no other; ask again: %w", rerr))
 	default:
-		rerr = failf(NotReported, "report the end: %w", rerr)
+		j.debt.success = true
+		return j.owe(rerr)
 	}
-	v = VerdictFor(rerr)
-	j.note(v, rerr)
-	if v.Code == NotReported {
-		j.failAfterAll(v)
-	}
-	return v, rerr
-}
-
-// failAfterAll is for an action whose end did not reach the coordinator, as
-// happens once when the client was evicted. The library has freed it and cannot
-// send the same again; but that it failed can still be said. Else it keeps its
-// slot, and its readers waiting, for an hour.
-func (j *job) failAfterAll(v Verdict) {
-	if err := j.fail(v.Errno); err != nil {
-		j.open = true
-		j.log.Warn("the coordinator does not take the end; the next start tries again", "err", err)
-	}
+	return 0
 }
 
 // finished writes the one line about the action, and counts it.
-func (j *job) finished(v Verdict, err error, took time.Duration) {
-	op := j.t.item.Action.String()
+func (j *job) finished() {
+	op, took, v := j.t.item.Action.String(), time.Since(j.start), j.verdict
 	j.metrics.actionDone(op, v.Code, took)
 	attrs := []any{"code", string(v.Code), "path", j.path, "blob", string(j.blob), "bytes", j.bytes, "seconds", took.Seconds()}
 	if v.Code == Forgotten && j.t.adopted {
 		j.log.Info("the action was over already", attrs...)
 		return
 	}
-	if err != nil {
-		j.log.Warn("action failed", append(attrs, "errno", int(v.Errno), "retry", v.Retry, "err", err)...)
+	if j.err != nil {
+		j.log.Warn("action failed", append(attrs, "errno", int(v.Errno), "retry", v.Retry, "err", j.err)...)
 		return
 	}
 	j.log.Info("action done", attrs...)
 }
 
+// close closes what the library has freed by now, so that the job can begin anew.
 func (j *job) close() {
 	if j.file != nil {
 		_ = j.file.Close() // what was written has been synced
 	}
+	j.action, j.file, j.ref.File = nil, nil, nil
 }
 
 // sizeOf is the size of the file a task is about. A failure is not worth a

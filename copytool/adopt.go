@@ -35,8 +35,8 @@ func adoptedTask(r *record) *task {
 	}
 }
 
-// stillWanted asks the coordinator about an action of a process that died, before
-// anything is done for it: a removal that somebody else has ended long ago could
+// stillWanted asks the coordinator about an action of a process that died, or whose
+// end it did not take, before anything is done for it: a removal that somebody else has ended long ago could
 // hit a copy that was made since.
 func (j *job) stillWanted() error {
 	err := j.withSession(func(s Session) error { return s.ReportProgress(j.t.item, llapi.Extent{}) })
@@ -49,7 +49,7 @@ func (j *job) stillWanted() error {
 		j.sched.cancelTask(j.t, errForgotten) // it may be sent again at any moment
 		return errForgotten
 	}
-	return fmt.Errorf("ask whether the action is still wanted: %w", err)
+	return &unheardError{fmt.Errorf("ask whether the action is still wanted: %w", err)}
 }
 
 // resumable are the blocks that the service has of the file as it is now.

@@ -236,27 +236,29 @@ func TestBoundRestoreIsFailed(t *testing.T) {
 }
 
 // TestReportThatGotLost: the coordinator may still count on the action, so the
-// next process looks after it.
+// next process looks after it. That this one stops does not make a failure of it.
 func TestReportThatGotLost(t *testing.T) {
 	var fid llapi.FID
 	l := newLife(t, func(r *rig) { fid = r.write("f", "content") })
 	it := l.item(llapi.ActionArchive, fid)
 	l.dies() // of nothing
-	l.endError[key{it.Cookie, fid}] = &llapi.Error{Func: "end", Errno: syscall.ESHUTDOWN}
+	l.refuseEnds(it, syscall.ESHUTDOWN)
+	l.agent.o.DrainTimeout = time.Millisecond
 	l.begins()
 	l.send(it)
-	next := l.item(llapi.ActionArchive, fid) // waits for the first to leave the file
-	l.send(next)
-	l.wantEnd(next, 0)
+	l.log.wait(t, "does not take the end")
+	l.takeEnds(it)
 	l.wantJournal(int(fid.OID))
+	if n := len(l.ended[key{it.Cookie, fid}]); n != 0 {
+		t.Error("the process that stopped has ended it")
+	}
 
-	delete(l.endError, key{it.Cookie, fid})
 	l.begins()
 	l.wantEnd(it, 0)
 	l.wantJournal()
 }
 
-// TestAdoptionWithoutAnswer: nothing is done for an action of which nobody says
+// TestAdoptionWithoutAnswer: nothing is done for an action before somebody says
 // that it is wanted.
 func TestAdoptionWithoutAnswer(t *testing.T) {
 	var fid llapi.FID
@@ -268,8 +270,13 @@ func TestAdoptionWithoutAnswer(t *testing.T) {
 	l.answer[key{it.Cookie, fid}] = &llapi.Error{Func: "progress", Errno: syscall.EIO}
 	l.dies(it)
 	l.begins()
-	l.wantEnd(it, syscall.EIO)
+	l.log.wait(t, "ask whether the action is still wanted")
 	l.wantBlob("f", "content")
+	l.mu.Lock()
+	delete(l.answer, key{it.Cookie, fid})
+	l.mu.Unlock()
+	l.wantEnd(it, 0)
+	l.wantNoBlob("f")
 	l.wantJournal()
 }
 

@@ -23,8 +23,10 @@ type Options struct {
 	// (5 s). An action that waits is reported every 20 of them.
 	ProgressInterval time.Duration
 	DrainTimeout     time.Duration // 5 min
-	Log              *slog.Logger  // none
-	Metrics          *Metrics      // none
+	// RenewInterval is the time between two renewals of the registration (1 min).
+	RenewInterval time.Duration
+	Log           *slog.Logger // none
+	Metrics       *Metrics     // none
 	// Ready is called once, when the first registration stands.
 	Ready func()
 	// Journal is what makes actions outlive this process. Without one, those of a
@@ -39,6 +41,7 @@ func (o Options) withDefaults() Options {
 	o.Conflict = cmp.Or(o.Conflict, IfOurs)
 	o.ProgressInterval = cmp.Or(o.ProgressInterval, 5*time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Minute)
+	o.RenewInterval = cmp.Or(o.RenewInterval, time.Minute)
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -68,7 +71,8 @@ type Agent struct {
 	session  atomic.Pointer[Session] // the newest; never nil while actions run
 	serving  atomic.Bool             // registered, and not draining
 	draining atomic.Bool
-	closing  sync.WaitGroup // of sessions that were replaced
+	closing  sync.WaitGroup // of sessions that were replaced, and of renewals
+	doubt    chan struct{}  // of capacity 1: a coordinator may have forgotten us
 
 	// identityMu makes reading and then writing an identity one step within
 	// this process. It is held for two attribute operations at most.
@@ -92,6 +96,7 @@ func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, 
 	a := &Agent{
 		o: o, fs: fs, register: register, archives: o.Archives, log: o.Log, metrics: o.Metrics, host: host,
 		markers: newMarkers(), recent: newRecent(recentSize),
+		doubt: make(chan struct{}, 1),
 	}
 	a.sched = newScheduler(o.Limits, a.run, a.sizeOf, o.Journal.ended)
 	a.metrics.watch(a.sched)
@@ -117,6 +122,7 @@ func (a *Agent) Serve(accept, work context.Context) error {
 	report, stopReports := context.WithCancel(context.WithoutCancel(work))
 	var reporter sync.WaitGroup
 	reporter.Go(func() { a.reportProgress(report) })
+	a.closing.Go(func() { a.keepRegistered(accept) })
 	a.adopt(orphans)
 	a.o.Ready()
 
@@ -133,9 +139,9 @@ func (a *Agent) drain(work context.Context) {
 	a.serving.Store(false)
 	a.draining.Store(true)
 	a.log.Info("draining", "timeout", a.o.DrainTimeout)
-	a.unregister(work, a.current())
 	timer := time.NewTimer(a.o.DrainTimeout)
 	defer timer.Stop()
+	a.unregister(work, a.current())
 	select {
 	case <-a.sched.idle():
 	case <-timer.C:

@@ -157,6 +157,7 @@ func (j *job) recordCopy(s *source, info blobstore.Info) error {
 		}
 	}
 	j.recent.put(j.t.fid, mine)
+	j.version = s.version
 	j.afterwards = func(ctx context.Context) { j.deleteSuperseded(ctx, mine) }
 	return nil
 }

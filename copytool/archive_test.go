@@ -268,23 +268,3 @@ func TestOldBlobThatCannotBeDeleted(t *testing.T) {
 	r.wantNoBlob("old")
 	r.wantBlob("new", "two")
 }
-
-// TestEndThatIsNotTaken: whatever went well before, nobody knows of it. That
-// the action is over is said all the same.
-func TestEndThatIsNotTaken(t *testing.T) {
-	for errno, code := range map[syscall.Errno]Code{syscall.EIO: NotReported, syscall.ENOENT: Forgotten} {
-		r := newRig(t)
-		fid := r.write("f", "content")
-		it := r.item(llapi.ActionArchive, fid)
-		r.endError[key{it.Cookie, fid}] = &llapi.Error{Func: "end", Errno: errno}
-		r.send(it)
-		if got := r.wait(it); (got == syscall.EIO) != (code == NotReported) {
-			t.Errorf("end failed with %v: the coordinator was told %v", errno, got)
-		}
-		r.stop()
-		if !strings.Contains(r.log.String(), "code="+string(code)) {
-			t.Errorf("end failed with %v: no code %s in the log\n%s", errno, code, r.log)
-		}
-		r.wantBlob("f", "content")
-	}
-}

@@ -43,6 +43,15 @@
 // process, the keeper, writes that into the journal as soon as the first is gone.
 // Only if both are killed at once is it left to the coordinator's timeout.
 //
+// # When the coordinator is away
+//
+// It forgets its agents when it is stopped, and tells none. So the registration is
+// renewed, every minute and whenever a report shows that a coordinator was restarted.
+// An end that nobody takes is owed: its action rests without a slot, and the end is
+// said again until it is taken, or is news of an action that the coordinator does not
+// know. Work that is done is not undone for that, and of archives and removes not done
+// twice. When the process stops meanwhile, the journal has it.
+//
 // # Errors
 //
 // A handler returns ordinary errors. [VerdictFor] alone turns them into what

@@ -40,6 +40,8 @@ type fakeLustre struct {
 	endError map[key]error
 	sessions []*fakeSession
 	register func() error // may refuse a registration
+	renew    func() error // may refuse a renewal
+	renewals int
 	onSet    func(fid llapi.FID, name string)
 }
 
@@ -320,6 +322,20 @@ func (l *fakeLustre) do(action llapi.Action, fid llapi.FID) syscall.Errno {
 	return l.wait(it)
 }
 
+// refuseEnds lets the coordinator not take the action's end: with ESHUTDOWN not even
+// that it failed.
+func (l *fakeLustre) refuseEnds(it llapi.ActionItem, errno syscall.Errno) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.endError[key{it.Cookie, it.FID}] = &llapi.Error{Func: "end", Errno: errno}
+}
+
+func (l *fakeLustre) takeEnds(it llapi.ActionItem) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.endError, key{it.Cookie, it.FID})
+}
+
 // end is the only way out of the coordinator; a second one is a bug.
 func (l *fakeLustre) end(it llapi.ActionItem, errno syscall.Errno) {
 	select {
@@ -353,6 +369,16 @@ func (s *fakeSession) Recv(ctx context.Context) (llapi.ActionList, error) {
 	case list := <-s.lists:
 		return list, nil
 	}
+}
+
+func (s *fakeSession) Renew() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewals++
+	if s.renew != nil {
+		return s.renew()
+	}
+	return nil
 }
 
 func (s *fakeSession) Unregister() error {
@@ -430,6 +456,8 @@ func (a *fakeAction) File() (*os.File, error) {
 	}
 	return os.Open(a.file.data)
 }
+
+func (a *fakeAction) Abandon() { a.s.open.Done() }
 
 func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) error {
 	a.s.mu.Lock()

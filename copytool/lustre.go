@@ -75,12 +75,19 @@ type FileSystem interface {
 	Objects
 }
 
-// Receiver is a registration with the coordinators.
+// Receiver brings the actions of a registration.
 type Receiver interface {
 	// Recv waits for the next list. EPROTO means a list was lost, go on.
 	Recv(ctx context.Context) (llapi.ActionList, error)
-	// Unregister ends the registration at once; actions go on. Recv returns
-	// what had been sent by then, and then llapi.ErrClosed.
+}
+
+// Registration is one with the coordinators.
+type Registration interface {
+	// Renew makes sure that the coordinators have not forgotten it, and disturbs
+	// nothing. It can take as long as a metadata server is away.
+	Renew() error
+	// Unregister ends it at once; actions go on. Recv returns what had been sent
+	// by then, and then llapi.ErrClosed.
 	Unregister() error
 	// Close waits for open actions, then frees what they needed.
 	Close() error
@@ -99,14 +106,18 @@ type Coordinator interface {
 // Session is a registration and the reports about the actions it brings.
 type Session interface {
 	Receiver
+	Registration
 	Coordinator
 }
 
-// Action is an action that was begun. It must be ended once.
+// Action is an action that was begun. It must be ended, or abandoned, once.
 type Action interface {
 	// File returns a descriptor of the data, which the caller closes.
 	File() (*os.File, error)
 	End(moved llapi.Extent, flags llapi.EndFlags, errno syscall.Errno) error
+	// Abandon ends it without a word to the coordinator. What the library holds
+	// for it stays until the process ends.
+	Abandon()
 }
 
 // attrOf returns the attributes of an open file.

@@ -63,16 +63,20 @@ func (m *Mount) Register(archiveIDs []uint32) (Session, error) {
 		}
 		return s, nil
 	}
-	remedy := "see the metadata server's log"
+	return nil, fmt.Errorf("register a copytool on %s: %w; %s", m.Root, err, remedyFor(err))
+}
+
+// remedyFor tells what helps against a registration's failure.
+func remedyFor(err error) string {
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		remedy = "it needs CAP_SYS_ADMIN, and a nodemap that allows hsm_ops"
+		return "it needs CAP_SYS_ADMIN, and a nodemap that allows hsm_ops"
 	case errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.EAGAIN):
-		remedy = "the HSM coordinator is not running; on the metadata server: lctl set_param -P mdt.*.hsm_control=enabled"
+		return "the HSM coordinator is not running; on the metadata server: lctl set_param -P mdt.*.hsm_control=enabled"
 	case errors.Is(err, syscall.ENOTCONN):
-		remedy = "no metadata server can be reached"
+		return "no metadata server can be reached"
 	}
-	return nil, fmt.Errorf("register a copytool on %s: %w; %s", m.Root, err, remedy)
+	return "see the metadata server's log"
 }
 
 // session is a *llapi.Copytool, whose Begin returns a concrete type.
@@ -81,7 +85,16 @@ type session struct {
 	keeper *keeper // may be nil
 }
 
-// Close implements [Receiver].
+// Renew implements [Registration].
+func (s session) Renew() error {
+	err := s.Copytool.Renew()
+	if err == nil || errors.Is(err, llapi.ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("renew the registration on %s: %w; %s", s.Mount(), err, remedyFor(err))
+}
+
+// Close implements [Registration].
 func (s session) Close() error {
 	defer s.keeper.stop()
 	return s.Copytool.Close()

@@ -59,8 +59,12 @@ func (a *Agent) beatOne(t *task, now time.Time) {
 	case t.ending.Load():
 		// It ended while it was being reported.
 	case errors.Is(err, syscall.ENOENT):
+		a.doubtRegistration()
 		a.sched.cancelTask(t, errForgotten)
 	default:
+		if errors.Is(err, syscall.EAGAIN) { // it is stopped, and will have forgotten us when it starts
+			a.doubtRegistration()
+		}
 		a.log.Debug("report progress", "cookie", cookieText(t.cookie), "fid", t.fid.String(), "err", err)
 	}
 }

@@ -60,6 +60,7 @@ func (a *Agent) registerAgain(accept context.Context) {
 			a.serving.Store(true)
 			a.metrics.registrations.Inc()
 			a.log.Info("registered again")
+			a.sched.wakeAll() // whose ends could not be told
 			a.closing.Go(func() { a.closeOld(old) })
 			return
 		}

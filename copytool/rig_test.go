@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
@@ -133,14 +134,41 @@ func (r *rig) stop() {
 
 // logBuffer is a log that can be read while it is written.
 type logBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
+	mu    sync.Mutex // guards all below
+	b     bytes.Buffer
+	grown chan struct{} // closed at the next line; nil if nobody waits
 }
 
 func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
 	return l.b.Write(p)
+}
+
+// wait waits until the log has the text.
+func (l *logBuffer) wait(t *testing.T, text string) {
+	t.Helper()
+	for {
+		l.mu.Lock()
+		found := strings.Contains(l.b.String(), text)
+		if l.grown == nil {
+			l.grown = make(chan struct{})
+		}
+		grown := l.grown
+		l.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-grown:
+		case <-time.After(time.Minute):
+			t.Fatalf("no %q in the log:\n%s", text, l)
+		}
+	}
 }
 
 func (l *logBuffer) String() string {

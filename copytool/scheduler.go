@@ -29,7 +29,7 @@ const (
 // and size do on goroutines of their own, and a task costs the same whether
 // ten are queued or a hundred thousand.
 type scheduler struct {
-	run     func(ctx context.Context, t *task)
+	run     func(ctx context.Context, t *task) (rest time.Duration) // then again
 	size    func(t *task) int64
 	double  func(t *task) // told of tasks that were here already, and end with those
 	workers sync.WaitGroup
@@ -41,13 +41,14 @@ type scheduler struct {
 	archives *lane
 	removes  *lane
 	refusals *lane
+	resting  fifo              // where tasks are whose end was not taken; nothing is ever in it
 	early    map[key]time.Time // cancels whose target has not been seen
 	stopped  error             // set by abort: new tasks are ended with it
 	doubles  []*task           // not told of yet
 	quiet    chan struct{}     // closed when no task is left; nil if nobody waits
 }
 
-func newScheduler(l Limits, run func(context.Context, *task), size func(*task) int64, double func(*task)) *scheduler {
+func newScheduler(l Limits, run func(context.Context, *task) time.Duration, size func(*task) int64, double func(*task)) *scheduler {
 	s := &scheduler{
 		run: run, size: size, double: double,
 		tasks: map[key]*task{}, files: map[llapi.FID]*fifo{}, early: map[key]time.Time{},
@@ -252,11 +253,16 @@ func (s *scheduler) work(ctx context.Context, l *lane, t *task) {
 			return
 		}
 	}
-	s.run(ctx, t)
+	rest := s.run(ctx, t)
 	defer s.tellDoubles()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if rest > 0 {
+		s.rest(l, t, rest)
+		return
+	}
 	s.leave(t)
+	s.releaseFile(t)
 	s.freeSlot(l, t)
 }
 
@@ -317,7 +323,6 @@ func (s *scheduler) freeSlot(l *lane, t *task) {
 	if t.large {
 		l.largeRunning--
 	}
-	s.releaseFile(t)
 	s.dispatch()
 	if s.quiet != nil && len(s.tasks) == 0 {
 		close(s.quiet)
@@ -346,7 +351,11 @@ func (s *scheduler) abort(cause error) {
 	s.mu.Lock()
 	s.stopped = cause
 	for _, t := range s.tasks {
-		s.endLocked(t, cause)
+		if t.in == &s.resting {
+			s.lastWord(t)
+		} else {
+			s.endLocked(t, cause)
+		}
 	}
 	s.dispatch()
 	s.mu.Unlock()

@@ -23,15 +23,16 @@ type stage struct {
 	order   []key // in which tasks began to run
 	ended   map[key]error
 	doubled []*task
+	rests   map[key]time.Duration // of tasks whose end is not taken
 }
 
 func newStage(l Limits) *stage {
-	st := &stage{sizes: map[llapi.FID]int64{}, running: map[key]chan struct{}{}, ended: map[key]error{}}
+	st := &stage{sizes: map[llapi.FID]int64{}, running: map[key]chan struct{}{}, ended: map[key]error{}, rests: map[key]time.Duration{}}
 	st.scheduler = newScheduler(l, st.work, func(t *task) int64 { return st.sizes[t.fid] }, func(t *task) { st.doubled = append(st.doubled, t) })
 	return st
 }
 
-func (st *stage) work(ctx context.Context, t *task) {
+func (st *stage) work(ctx context.Context, t *task) (rest time.Duration) {
 	release := make(chan struct{})
 	err := t.cause
 	if err == nil {
@@ -48,7 +49,11 @@ func (st *stage) work(ctx context.Context, t *task) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	delete(st.running, t.key)
+	if rest = st.rests[t.key]; rest > 0 && err == nil {
+		return rest
+	}
 	st.ended[t.key] = err
+	return 0
 }
 
 // finish lets a task that runs end.
@@ -286,6 +291,56 @@ func TestAbort(t *testing.T) {
 	})
 }
 
+// TestRestingTask holds no slot, keeps its file, and is not in the way of others.
+func TestRestingTask(t *testing.T) {
+	onStage(t, Limits{1, 1, 1}, func(t *testing.T, st *stage) {
+		owing, same, other := testTask(llapi.ActionArchive, 1, 1), testTask(llapi.ActionRemove, 1, 2), testTask(llapi.ActionArchive, 2, 3)
+		st.rests[owing.key] = time.Minute
+		st.submit([]*task{owing, same, other}, nil)
+		synctest.Wait()
+		st.finish(owing.key)
+		if st.isRunning(same.key) || !st.isRunning(other.key) {
+			t.Error("while one rests, want the other file's action to run, and not the same file's")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !st.isRunning(owing.key) {
+			t.Fatal("it did not go on, though it needs no slot of those who work")
+		}
+		delete(st.rests, owing.key)
+		st.finish(owing.key)
+		if !st.isRunning(same.key) {
+			t.Error("the file is not free after the end")
+		}
+	})
+}
+
+// TestRestingTaskAtTheEnd of the process gets one more run, with the reason.
+func TestRestingTaskAtTheEnd(t *testing.T) {
+	for name, abortFirst := range map[string]bool{"rests": false, "goes to rest": true} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, Limits{1, 1, 1}, func(t *testing.T, st *stage) {
+				x := testTask(llapi.ActionArchive, 1, 1)
+				st.rests[x.key] = time.Hour
+				st.submit([]*task{x}, nil)
+				synctest.Wait()
+				if abortFirst {
+					st.mu.Lock()
+					close(st.running[x.key])
+					st.mu.Unlock()
+				} else {
+					st.finish(x.key)
+				}
+				st.abort(errShuttingDown)
+				if err := st.ended[x.key]; !errors.Is(err, errShuttingDown) {
+					t.Errorf("ended with %v", err)
+				}
+				<-st.idle()
+			})
+		})
+	}
+}
+
 func TestIdleOfNothing(t *testing.T) {
 	st := newStage(Limits{1, 1, 1})
 	<-st.idle()
@@ -297,12 +352,13 @@ func TestManyTasks(t *testing.T) {
 	const n = 100_000
 	var mu sync.Mutex
 	ran := 0
-	s := newScheduler(Limits{8, 8, 8}, func(_ context.Context, x *task) {
+	s := newScheduler(Limits{8, 8, 8}, func(_ context.Context, x *task) time.Duration {
 		mu.Lock()
 		defer mu.Unlock()
 		if x.cause == nil {
 			ran++
 		}
+		return 0
 	}, func(*task) int64 { return 0 }, func(*task) {})
 	s.mu.Lock() // nothing starts while they are queued
 	for _, x := range archiveTasks(n) {
@@ -324,7 +380,7 @@ func BenchmarkQueue(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				s := newScheduler(Limits{8, 8, 8}, func(context.Context, *task) {}, func(*task) int64 { return 0 }, func(*task) {})
+				s := newScheduler(Limits{8, 8, 8}, func(context.Context, *task) time.Duration { return 0 }, func(*task) int64 { return 0 }, func(*task) {})
 				s.submit(archiveTasks(n), nil)
 				<-s.idle()
 			}

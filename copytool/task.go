@@ -28,6 +28,10 @@ type task struct {
 	adopted bool          // a process that died has received it
 	staged  []stagedBlock // by that process
 
+	owing  *job // its end was not taken; of whoever runs it
+	redo   bool // to report it the work must be done again
+	failed bool // only that it failed is left to be said
+
 	moved  atomic.Int64 // bytes so far
 	ending atomic.Bool  // its end is being reported: no more progress
 

@@ -61,7 +61,7 @@ func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archive
 	n := newNotifier(log)
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.limits, Conflict: copytool.ConflictPolicy(s.conflict),
-		ProgressInterval: s.progress, DrainTimeout: s.drain, Log: log, Metrics: metrics, Ready: n.ready, Journal: journal,
+		ProgressInterval: s.progress, DrainTimeout: s.drain, RenewInterval: s.renew, Log: log, Metrics: metrics, Ready: n.ready, Journal: journal,
 	}, mount, mount.Register)
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ type settings struct {
 	limits              copytool.Limits
 	pool                blobstore.PoolOptions
 	progress, drain     time.Duration
+	renew               time.Duration
 	runDir, stateDir    string
 	http                string
 	logLevel, logFormat string

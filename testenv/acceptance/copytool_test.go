@@ -128,6 +128,16 @@ func (c *copytool) waitLogTimes(times int, words ...string) string {
 	}
 }
 
+// count is how many lines of the log contain all the words.
+func (c *copytool) count(words ...string) (n int) {
+	for _, line := range c.log() {
+		if containsAll(line, words) {
+			n++
+		}
+	}
+	return n
+}
+
 func containsAll(s string, words []string) bool {
 	for _, w := range words {
 		if !strings.Contains(s, w) {

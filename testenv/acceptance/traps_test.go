@@ -370,21 +370,22 @@ func TestRestartOfTheCoordinator(t *testing.T) {
 }
 
 // TestCoordinatorComesBackStopped: enabled without -P, it is off after a
-// restart, and turns away the copytools that come back. They have to be started
-// again.
+// restart, and turns away the copytools that come back. Ours comes again.
 func TestCoordinatorComesBackStopped(t *testing.T) {
 	e := newEnv(t, testenv.Options{Params: map[string]string{"mdt.*.hsm_control": "shutdown"}})
 	e.lustre.SetParam("mdt.*.hsm_control", "enabled")
-	c := e.startCopytool(e.lustre.Mount())
+	c := e.startCopytool(e.lustre.Mount(), "--renew-interval", "500ms")
 	e.command("restart-coordinator")
 	e.wantParams("mdt.*.hsm_control", "mdt.lustre-MDT0000.hsm_control=stopped")
+	c.waitLog("nothing may come from the coordinator", "set_param -P mdt.*.hsm_control=enabled")
 	e.lustre.SetParam("mdt.*.hsm_control", "enabled")
-	e.neverTold(c)
+	e.comesBack()
 }
 
-// TestShutdownForgetsTheAgents, while disabled does not.
+// TestShutdownForgetsTheAgents, while disabled does not. They are not told, and
+// find out.
 func TestShutdownForgetsTheAgents(t *testing.T) {
-	e, c := start(t)
+	e, _ := start(t, "--renew-interval", "500ms")
 	e.lustre.SetParam("mdt.*.hsm_control", "disabled")
 	p := e.write("f", []byte("content"))
 	e.lfs("hsm_archive", p)
@@ -401,26 +402,43 @@ func TestShutdownForgetsTheAgents(t *testing.T) {
 		t.Errorf("hsm_archive: %+v, want %+v", r, want)
 	}
 	e.lustre.SetParam("mdt.*.hsm_control", "enabled")
-	e.neverTold(c)
+	e.wantAgents() // as yet
+	e.comesBack()
 }
 
-// neverTold finds the copytool running and waiting for what cannot come, since
-// the coordinator has forgotten it; one that is started anew gets the work.
-func (e *env) neverTold(c *copytool) {
+// comesBack asks for something that only a copytool can do that has registered again.
+func (e *env) comesBack() {
 	e.t.Helper()
-	e.wantAgents()
-	p := e.write("later", []byte("content"))
-	e.lfs("hsm_archive", p)
-	e.wantAction(p, "ARCHIVE waiting (from 0 to EOF)")
-	select {
-	case <-c.done:
-		e.t.Fatal("the copytool has ended")
-	default:
+	e.archived("later", []byte("content"))
+	e.wantAgents("archive_id=1 requests=[current:0 ok:1 errors:0]")
+}
+
+// TestRenewalLosesNothing: the registration is renewed all the time, while actions
+// come and go, and each is done once.
+func TestRenewalLosesNothing(t *testing.T) {
+	e := newEnv(t, longGrace(testenv.Options{}))
+	c := e.startCopytool(e.lustre.Mount(), "--renew-interval", "100ms")
+	const n = 300
+	var paths []string
+	for i := range n {
+		paths = append(paths, e.write(fmt.Sprintf("f%d", i), randomBytes(100, byte(i))))
+	}
+	for _, p := range paths {
+		e.lfs("hsm_archive", p)
+	}
+	e.lustre.WaitIdle()
+	e.wantAgents(fmt.Sprintf("archive_id=1 requests=[current:0 ok:%d errors:0]", n))
+	for i := range n {
+		e.wantState(fmt.Sprintf("f%d", i), stateArchived)
 	}
 	c.stop()
-	e.startCopytool(e.lustre.Mount())
-	e.lustre.WaitIdle()
-	e.wantState("later", stateArchived)
+	e.wantAgents()
+	if done := c.count("action done", "op=ARCHIVE", "code=OK"); done != n {
+		t.Errorf("%d archives were done, want %d", done, n)
+	}
+	if strings.Contains(strings.Join(c.log(), "\n"), "action failed") {
+		t.Error("some failed")
+	}
 }
 
 // TestRequestsSurviveRestart: what waits is still asked for when everything

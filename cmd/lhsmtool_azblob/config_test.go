@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"lhsm-azblob/cmd/internal/options"
 )
 
 // program runs the program up to where it needs a Lustre.
@@ -152,9 +154,9 @@ func TestSampleIsTheDefault(t *testing.T) {
 	if err := toml.Unmarshal([]byte(sampleConfig()), &keys); err != nil {
 		t.Fatal(err)
 	}
-	for o := range options {
-		if _, ok := keys[o.key()]; ok != o.inFile() {
-			t.Errorf("key %s is in the sample: %t, want %t", o.key(), ok, o.inFile())
+	for o := range table.All() {
+		if _, ok := keys[o.Key()]; ok != o.InFile() {
+			t.Errorf("key %s is in the sample: %t, want %t", o.Key(), ok, o.InFile())
 		}
 	}
 	_, byDefault, _ := program(t, nil, "--print-config")
@@ -169,13 +171,13 @@ func TestHelpHasEveryOption(t *testing.T) {
 	if code != exitOK {
 		t.Errorf("exit %d", code)
 	}
-	for o := range options {
-		if o.help == "" || !strings.Contains(stdout, o.name+" ") && !strings.Contains(stdout, o.name+"\n") && !strings.Contains(stdout, o.key()+" (file") {
-			t.Errorf("--%s is not explained", o.name)
+	for o := range table.All() {
+		if o.Help == "" || !strings.Contains(stdout, o.Name+" ") && !strings.Contains(stdout, o.Name+"\n") && !strings.Contains(stdout, o.Key()+" (file") {
+			t.Errorf("--%s is not explained", o.Name)
 		}
 	}
 	for line := range strings.Lines(stdout) {
-		if len(line) > helpWidth+1 {
+		if len(line) > options.HelpWidth+1 {
 			t.Errorf("line of %d columns: %q", len(line), line)
 		}
 	}
@@ -185,40 +187,4 @@ func TestVersion(t *testing.T) {
 	if code, stdout, _ := program(t, nil, "--version"); code != exitOK || !strings.Contains(stdout, version) {
 		t.Errorf("exit %d, %q", code, stdout)
 	}
-}
-
-func TestParseSize(t *testing.T) {
-	for in, want := range map[string]int64{
-		"0": 0, "4096": 4096, "8MiB": 8 << 20, "8 MiB": 8 << 20, "1.5GiB": 3 << 29, "2TB": 2e12, "64k": 64 << 10, "1kb": 1000, "7B": 7, "1TiB": 1 << 40,
-	} {
-		if got, err := parseSize(in); err != nil || got != want {
-			t.Errorf("parseSize(%q) = %d, %v, want %d", in, got, err, want)
-		}
-	}
-	for _, in := range []string{"", "MiB", "-1", "1XiB", "nan", "inf", "1e30", "0x10", "1,5GiB", "99999999TiB"} {
-		if got, err := parseSize(in); err == nil {
-			t.Errorf("parseSize(%q) = %d", in, got)
-		}
-	}
-}
-
-func FuzzParseFile(f *testing.F) {
-	f.Add("memory = \"1GiB\"\n[[archive]]\narchive_id = [1, \"any\"]\n")
-	f.Add(sampleConfig())
-	f.Fuzz(func(t *testing.T, content string) {
-		c, err := parseFile("x.conf", content)
-		if (c == nil) == (err == nil) {
-			t.Fatalf("parseFile(%q) = %v, %v", content, c, err)
-		}
-		if err != nil {
-			return
-		}
-		for _, table := range append(c.archives, c.top) {
-			for name, v := range table {
-				if !strings.HasPrefix(v.origin, "x.conf:") {
-					t.Errorf("%s of %q has origin %q", name, content, v.origin)
-				}
-			}
-		}
-	})
 }

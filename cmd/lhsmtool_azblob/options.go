@@ -1,106 +1,83 @@
 package main
 
 import (
-	"strings"
 	"time"
+
+	"lhsm-azblob/cmd/internal/options"
 )
 
-// An option is one setting, whatever way it is given: as the flag --name, as
-// the key name with underscores in the configuration file, or as the variable
-// LHSM_AZBLOB_NAME in the environment.
-type option struct {
-	name  string
-	arg   string // what stands for the value in the help; empty: a switch
-	def   string
-	help  string // one sentence; the unit is in it
-	kind  kind
-	scope scope
+type (
+	option = options.Option[settings]
+	group  = options.Group[settings]
+)
+
+// opt is a row of the table.
+func opt(name, arg, byDefault, help string, k kind, s options.Scope) *option {
+	return &option{Name: name, Arg: arg, Default: byDefault, Help: help, Kind: k, Scope: s}
 }
 
-// scope says where an option may be given.
-type scope int
-
+// Where an option may be given.
 const (
-	anywhere   scope = iota
-	perArchive       // anywhere, and in the [[archive]] tables
-	secret           // as perArchive, but not as a flag: command lines are public
-	oneRun           // not in the file: it is about one run of the program
+	anywhere   = options.Anywhere
+	perArchive = options.PerTable
+	secret     = options.Secret
+	oneRun     = options.OneRun
 )
 
-func (o *option) key() string      { return strings.ReplaceAll(o.name, "-", "_") }
-func (o *option) variable() string { return "LHSM_AZBLOB_" + strings.ToUpper(o.key()) }
-func (o *option) inFile() bool     { return o.scope != oneRun }
-func (o *option) inArchive() bool  { return o.scope == perArchive || o.scope == secret }
-func (o *option) isFlag() bool     { return o.scope != secret }
-
-// A group is options under one headline.
-type group struct {
-	title   string
-	options []*option
-}
-
-// groups is the table of all options. The defaults suit a data mover with 16
+// table has all options. The defaults suit a data mover with 16
 // cores and a 25 Gb/s interface, which 64 to 96 requests of 8 MiB keep full.
-var groups = []group{
-	{"What goes where", []*option{
-		{"archive-id", "ID", "1", "archive id to serve, 1 to 2147483647, or any; may be repeated", archiveIDs{}, perArchive},
-		{"container-url", "URL", "", "container for the files, https://ACCOUNT.blob.core.windows.net/CONTAINER", text(func(s *settings) *string { return &s.container.URL }), perArchive},
-		{"prefix", "PATH", "", "folder in the container under which all blobs are", folder(func(s *settings) *string { return &s.prefix }), perArchive},
-		{"access-tier", "TIER", "", "access tier of new blobs; empty is the account's default", choice(func(s *settings) *string { return &s.container.Tier }, tiers), perArchive},
-		{"on-conflict", "POLICY", "if-ours", "what to do with a blob that has a new file's name: replace what this file system wrote (if-ours), anything (overwrite), nothing (fail)", choice(func(s *settings) *string { return &s.conflict }, policies()), anywhere},
-	}},
-	{"Credentials", []*option{
-		{"auth", "MODE", "auto", "way to authenticate; auto goes by the credential that is given, and without one by Azure's default chain", choice(func(s *settings) *string { return &s.auth }, modes()), perArchive},
-		{"client-id", "ID", "", "client id of an application or a user-assigned managed identity", text(func(s *settings) *string { return &s.container.Credential.ClientID }), perArchive},
-		{"tenant-id", "ID", "", "tenant of an application", text(func(s *settings) *string { return &s.container.Credential.TenantID }), perArchive},
-		{"client-secret-file", "FILE", "", "file with an application's secret", text(func(s *settings) *string { return &s.clientSecretFile }), perArchive},
-		{"client-secret", "", "", "an application's secret", secretText(func(s *settings) *secretString { return &s.clientSecret }), secret},
-		{"client-certificate-file", "FILE", "", "file with an application's certificate and key, PEM or PKCS#12", text(func(s *settings) *string { return &s.container.Credential.CertificateFile }), perArchive},
-		{"sas-file", "FILE", "", "file with a SAS token; it is read again when it changes", text(func(s *settings) *string { return &s.container.Credential.SASFile }), perArchive},
-		{"sas", "", "", "a SAS token", secretText(func(s *settings) *secretString { return &s.container.Credential.SAS }), secret},
-		{"account-name", "NAME", "", "storage account of a key; empty is the one in the URL", text(func(s *settings) *string { return &s.container.Credential.AccountName }), perArchive},
-		{"account-key-file", "FILE", "", "file with a key of the storage account", text(func(s *settings) *string { return &s.accountKeyFile }), perArchive},
-		{"account-key", "", "", "a key of the storage account", secretText(func(s *settings) *secretString { return &s.container.Credential.AccountKey }), secret},
-		{"connection-string-file", "FILE", "", "file with a connection string of the storage account", text(func(s *settings) *string { return &s.connectionStringFile }), perArchive},
-		{"connection-string", "", "", "a connection string of the storage account", secretText(func(s *settings) *secretString { return &s.container.Credential.ConnectionString }), secret},
-		{"authority-host", "URL", "", "identity service of a sovereign cloud; empty goes by the container's URL", text(func(s *settings) *string { return &s.container.Credential.AuthorityHost }), perArchive},
-	}},
-	{"How much at a time", []*option{
-		{"archives", "N", "64", "archives that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Archives }, 1, 10000), anywhere},
-		{"restores", "N", "64", "restores that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Restores }, 1, 10000), anywhere},
-		{"removes", "N", "16", "removes that run at a time", count(func(s *settings) *int { return &s.limits.Removes }, 1, 10000), anywhere},
-		{"transfers", "N", "96", "requests to Blob storage in flight, all actions together", count(func(s *settings) *int { return &s.pool.Transfers }, 1, 10000), anywhere},
-		{"block-size", "SIZE", "0", "bytes of a block, 64KiB to 4000MiB; 0 goes by the file's size, from 8MiB", sizeOrZero(func(s *settings) *int64 { return &s.container.BlockSize }, 64<<10, 4000<<20), perArchive},
-		{"memory", "SIZE", "2GiB", "bytes of buffers for all transfers, 64MiB or more", size(func(s *settings) *int64 { return &s.pool.Memory }, 64<<20, 1<<44), anywhere},
-		{"bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *settings) *int64 { return &s.pool.Bandwidth }, 64<<10, 1<<44), anywhere},
-	}},
-	{"When Blob storage does not answer", []*option{
-		{"stall-timeout", "TIME", "60s", "time after which a request is tried again if it has moved fewer than 256 KiB and is not done", duration(func(s *settings) *timeSpan { return &s.pool.StallTimeout }, time.Second, time.Hour), anywhere},
-		{"retries", "N", "6", "further tries of a request that failed for a passing reason, after pauses that double from half a second: 6 take about a minute", retries{}, anywhere},
-	}},
-	{"Running", []*option{
-		{"progress-interval", "TIME", "5s", "time between two progress reports of an action", duration(func(s *settings) *timeSpan { return &s.progress }, 100*time.Millisecond, 10*time.Minute), anywhere},
-		{"renew-interval", "TIME", "1m", "time between two renewals of the registration, so that a coordinator that forgot it gets it back; each is a line in the metadata server's log", duration(func(s *settings) *timeSpan { return &s.renew }, 100*time.Millisecond, 24*time.Hour), anywhere},
-		{"drain-timeout", "TIME", "5m", "time that running and waiting actions have to end after the first SIGTERM; a second one ends them at once", duration(func(s *settings) *timeSpan { return &s.drain }, time.Second, 24*time.Hour), anywhere},
-		{"run-dir", "DIR", "/run/lhsm-azblob", "directory for the lock that keeps a second copytool off a mount", text(func(s *settings) *string { return &s.runDir }), anywhere},
-		{"state-dir", "DIR", "/var/lib/lhsm-azblob", "directory on a local disk for the journal by which the next start takes over the actions of a process that died", text(func(s *settings) *string { return &s.stateDir }), anywhere},
-		{"http", "ADDRESS", "", "host:port for /metrics and /healthz; empty is none", address(func(s *settings) *string { return &s.http }), anywhere},
-		{"log-level", "LEVEL", "info", "lines to log: one per action at info, failures at warn", choice(func(s *settings) *string { return &s.logLevel }, []string{"debug", "info", "warn", "error"}), anywhere},
-		{"log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *settings) *string { return &s.logFormat }, []string{"text", "json"}), anywhere},
-		{"config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun},
-		{"check", "", "false", "check configuration, mount and containers, register nothing, and exit", toggle(func(s *settings) *bool { return &s.check }), oneRun},
-		{"print-config", "", "false", "print the configuration as it would be used, without secrets, and exit", toggle(nil), oneRun},
-		{"sample-config", "", "false", "print a configuration file with every key and its default, and exit", toggle(nil), oneRun},
-	}},
-}
-
-// options yields the table without its headlines.
-func options(yield func(*option) bool) {
-	for _, g := range groups {
-		for _, o := range g.options {
-			if !yield(o) {
-				return
-			}
-		}
-	}
+var table = options.Table[settings]{
+	Program: programName, Prefix: "LHSM_AZBLOB_", SubTable: "archive", SubKey: "archive-id",
+	Groups: []group{
+		{Title: "What goes where", Options: []*option{
+			opt("archive-id", "ID", "1", "archive id to serve, 1 to 2147483647, or any; may be repeated", archiveIDs{}, perArchive),
+			opt("container-url", "URL", "", "container for the files, https://ACCOUNT.blob.core.windows.net/CONTAINER", text(func(s *settings) *string { return &s.container.URL }), perArchive),
+			opt("prefix", "PATH", "", "folder in the container under which all blobs are", folder(func(s *settings) *string { return &s.prefix }), perArchive),
+			opt("access-tier", "TIER", "", "access tier of new blobs; empty is the account's default", choice(func(s *settings) *string { return &s.container.Tier }, tiers), perArchive),
+			opt("on-conflict", "POLICY", "if-ours", "what to do with a blob that has a new file's name: replace what this file system wrote (if-ours), anything (overwrite), nothing (fail)", choice(func(s *settings) *string { return &s.conflict }, policies()), anywhere),
+		}},
+		{Title: "Credentials", Options: []*option{
+			opt("auth", "MODE", "auto", "way to authenticate; auto goes by the credential that is given, and without one by Azure's default chain", choice(func(s *settings) *string { return &s.auth }, modes()), perArchive),
+			opt("client-id", "ID", "", "client id of an application or a user-assigned managed identity", text(func(s *settings) *string { return &s.container.Credential.ClientID }), perArchive),
+			opt("tenant-id", "ID", "", "tenant of an application", text(func(s *settings) *string { return &s.container.Credential.TenantID }), perArchive),
+			opt("client-secret-file", "FILE", "", "file with an application's secret", text(func(s *settings) *string { return &s.clientSecretFile }), perArchive),
+			opt("client-secret", "", "", "an application's secret", secretText(func(s *settings) *secretString { return &s.clientSecret }), secret),
+			opt("client-certificate-file", "FILE", "", "file with an application's certificate and key, PEM or PKCS#12", text(func(s *settings) *string { return &s.container.Credential.CertificateFile }), perArchive),
+			opt("sas-file", "FILE", "", "file with a SAS token; it is read again when it changes", text(func(s *settings) *string { return &s.container.Credential.SASFile }), perArchive),
+			opt("sas", "", "", "a SAS token", secretText(func(s *settings) *secretString { return &s.container.Credential.SAS }), secret),
+			opt("account-name", "NAME", "", "storage account of a key; empty is the one in the URL", text(func(s *settings) *string { return &s.container.Credential.AccountName }), perArchive),
+			opt("account-key-file", "FILE", "", "file with a key of the storage account", text(func(s *settings) *string { return &s.accountKeyFile }), perArchive),
+			opt("account-key", "", "", "a key of the storage account", secretText(func(s *settings) *secretString { return &s.container.Credential.AccountKey }), secret),
+			opt("connection-string-file", "FILE", "", "file with a connection string of the storage account", text(func(s *settings) *string { return &s.connectionStringFile }), perArchive),
+			opt("connection-string", "", "", "a connection string of the storage account", secretText(func(s *settings) *secretString { return &s.container.Credential.ConnectionString }), secret),
+			opt("authority-host", "URL", "", "identity service of a sovereign cloud; empty goes by the container's URL", text(func(s *settings) *string { return &s.container.Credential.AuthorityHost }), perArchive),
+		}},
+		{Title: "How much at a time", Options: []*option{
+			opt("archives", "N", "64", "archives that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Archives }, 1, 10000), anywhere),
+			opt("restores", "N", "64", "restores that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Restores }, 1, 10000), anywhere),
+			opt("removes", "N", "16", "removes that run at a time", count(func(s *settings) *int { return &s.limits.Removes }, 1, 10000), anywhere),
+			opt("transfers", "N", "96", "requests to Blob storage in flight, all actions together", count(func(s *settings) *int { return &s.pool.Transfers }, 1, 10000), anywhere),
+			opt("block-size", "SIZE", "0", "bytes of a block, 64KiB to 4000MiB; 0 goes by the file's size, from 8MiB", sizeOrZero(func(s *settings) *int64 { return &s.container.BlockSize }, 64<<10, 4000<<20), perArchive),
+			opt("memory", "SIZE", "2GiB", "bytes of buffers for all transfers, 64MiB or more", size(func(s *settings) *int64 { return &s.pool.Memory }, 64<<20, 1<<44), anywhere),
+			opt("bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *settings) *int64 { return &s.pool.Bandwidth }, 64<<10, 1<<44), anywhere),
+		}},
+		{Title: "When Blob storage does not answer", Options: []*option{
+			opt("stall-timeout", "TIME", "60s", "time after which a request is tried again if it has moved fewer than 256 KiB and is not done", duration(func(s *settings) *timeSpan { return &s.pool.StallTimeout }, time.Second, time.Hour), anywhere),
+			opt("retries", "N", "6", "further tries of a request that failed for a passing reason, after pauses that double from half a second: 6 take about a minute", retries{}, anywhere),
+		}},
+		{Title: "Running", Options: []*option{
+			opt("progress-interval", "TIME", "5s", "time between two progress reports of an action", duration(func(s *settings) *timeSpan { return &s.progress }, 100*time.Millisecond, 10*time.Minute), anywhere),
+			opt("renew-interval", "TIME", "1m", "time between two renewals of the registration, so that a coordinator that forgot it gets it back; each is a line in the metadata server's log", duration(func(s *settings) *timeSpan { return &s.renew }, 100*time.Millisecond, 24*time.Hour), anywhere),
+			opt("drain-timeout", "TIME", "5m", "time that running and waiting actions have to end after the first SIGTERM; a second one ends them at once", duration(func(s *settings) *timeSpan { return &s.drain }, time.Second, 24*time.Hour), anywhere),
+			opt("run-dir", "DIR", "/run/lhsm-azblob", "directory for the lock that keeps a second copytool off a mount", text(func(s *settings) *string { return &s.runDir }), anywhere),
+			opt("state-dir", "DIR", "/var/lib/lhsm-azblob", "directory on a local disk for the journal by which the next start takes over the actions of a process that died", text(func(s *settings) *string { return &s.stateDir }), anywhere),
+			opt("http", "ADDRESS", "", "host:port for /metrics and /healthz; empty is none", address(func(s *settings) *string { return &s.http }), anywhere),
+			opt("log-level", "LEVEL", "info", "lines to log: one per action at info, failures at warn", choice(func(s *settings) *string { return &s.logLevel }, []string{"debug", "info", "warn", "error"}), anywhere),
+			opt("log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *settings) *string { return &s.logFormat }, []string{"text", "json"}), anywhere),
+			opt("config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun),
+			opt("check", "", "false", "check configuration, mount and containers, register nothing, and exit", toggle(func(s *settings) *bool { return &s.check }), oneRun),
+			opt("print-config", "", "false", "print the configuration as it would be used, without secrets, and exit", toggle(nil), oneRun),
+			opt("sample-config", "", "false", "print a configuration file with every key and its default, and exit", toggle(nil), oneRun),
+		}},
+	},
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"lhsm-azblob/cmd/internal/options"
 )
 
 const programName = "lhsmtool_azblob"
@@ -19,21 +21,15 @@ const (
 	exitUsage   = 2
 )
 
-// A usageError is a mistake in what was asked for, as opposed to one in what
-// was found.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
 // run is the program. It returns the exit status.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	app := &cli.App{
 		Name: programName, Version: version, HideHelpCommand: true,
-		Flags: flags(), CustomAppHelpTemplate: strings.ReplaceAll(helpText(), "{{", "{{`{{`}}"),
+		Flags: table.Flags(), CustomAppHelpTemplate: strings.ReplaceAll(helpText(), "{{", "{{`{{`}}"),
 		Writer: stdout, ErrWriter: stderr,
-		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return usagef("%w; see %s --help", err, programName) },
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			return options.Usagef("%w; see %s --help", err, programName)
+		},
 		ExitErrHandler: func(*cli.Context, error) {},
 		Action: func(c *cli.Context) error {
 			return start(ctx, c, environ, stdout, stderr)
@@ -43,16 +39,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", programName, oneLine(err.Error()))
-	if errors.As(err, &usageError{}) {
+	fmt.Fprintf(stderr, "%s: %s\n", programName, options.OneLine(err.Error()))
+	if errors.As(err, &options.UsageError{}) {
 		return exitUsage
 	}
 	return exitFailure
-}
-
-// oneLine keeps a message that came from elsewhere on one line.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
 // start finds out what is asked for, and does it.
@@ -61,12 +52,12 @@ func start(ctx context.Context, c *cli.Context, environ []string, stdout, stderr
 		_, err := io.WriteString(stdout, sampleConfig())
 		return err
 	}
-	v, err := resolve(c, environ)
+	v, err := table.Resolve(c, environ)
 	if err != nil {
 		return err
 	}
-	if v.on("print-config") {
-		_, err := io.WriteString(stdout, v.effective())
+	if v.On("print-config") {
+		_, err := io.WriteString(stdout, table.Effective(v))
 		return err
 	}
 	mount, err := mountOf(c)
@@ -84,11 +75,11 @@ func start(ctx context.Context, c *cli.Context, environ []string, stdout, stderr
 func mountOf(c *cli.Context) (string, error) {
 	switch args := c.Args().Slice(); {
 	case len(args) == 0:
-		return "", usagef("MOUNT is missing: give the mount point of a Lustre file system; see %s --help", programName)
+		return "", options.Usagef("MOUNT is missing: give the mount point of a Lustre file system; see %s --help", programName)
 	case len(args) > 1 && strings.HasPrefix(args[1], "-"):
-		return "", usagef("%s comes after MOUNT; options go before it", args[1])
+		return "", options.Usagef("%s comes after MOUNT; options go before it", args[1])
 	case len(args) > 1:
-		return "", usagef("%d arguments, and one is wanted: MOUNT", len(args))
+		return "", options.Usagef("%d arguments, and one is wanted: MOUNT", len(args))
 	default:
 		return args[0], nil
 	}

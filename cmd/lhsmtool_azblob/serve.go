@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/cmd/internal/service"
 	"lhsm-azblob/copytool"
 	"lhsm-azblob/llapi"
 )
@@ -26,7 +27,7 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := logger(s, stderr)
+	log := service.Logger(stderr, s.logLevel, s.logFormat)
 	llapi.SetLogger(slog.New(demoted{log.Handler()}).With("from", "liblustreapi"))
 	metrics := copytool.NewMetrics()
 	metrics.Build(version)
@@ -58,10 +59,10 @@ func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archive
 		return err
 	}
 	defer journal.Close() //nolint:errcheck // what was to be kept is written
-	n := newNotifier(log)
+	n := service.NewNotifier(log)
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.limits, Conflict: copytool.ConflictPolicy(s.conflict),
-		ProgressInterval: s.progress, DrainTimeout: s.drain, RenewInterval: s.renew, Log: log, Metrics: metrics, Ready: n.ready, Journal: journal,
+		ProgressInterval: s.progress, DrainTimeout: s.drain, RenewInterval: s.renew, Log: log, Metrics: metrics, Ready: n.Ready, Journal: journal,
 	}, mount, mount.Register)
 	if err != nil {
 		return err
@@ -71,9 +72,9 @@ func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archive
 		return err
 	}
 	defer stopHTTP()
-	accept, work, stop := signals(ctx, n.stopping)
+	accept, work, stop := signals(ctx, n.Stopping)
 	defer stop()
-	stopStatus := n.follow(agent)
+	stopStatus := n.Follow(func() string { return statusLine(agent.Status()) })
 	defer stopStatus()
 	return agent.Serve(accept, work)
 }
@@ -107,18 +108,6 @@ func reportCheck(w io.Writer, mount *copytool.Mount, archives []*copytool.Archiv
 		fmt.Fprintf(w, "archive %s: container %s of account %s, prefix %q\n", idText(a.ID), a.Container, a.Account, a.Prefix)
 	}
 	return nil
-}
-
-func logger(s *settings, w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		level = slog.LevelInfo // the table allows only levels that slog knows
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if s.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }
 
 // demoted logs everything at debug. What the library says of an error comes

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/cmd/internal/options"
 	"lhsm-azblob/copytool"
 )
 
@@ -61,39 +59,24 @@ func policies() []string {
 }
 
 // settingsOf reads the values. All mistakes are reported at once.
-func settingsOf(v *values) (*settings, error) {
-	s, errs := read(v.byName)
+func settingsOf(v *options.Values) (*settings, error) {
+	s, errs := table.Read(v.ByName)
 	s.archives = []*settings{s}
-	if len(v.archives) > 0 {
+	if len(v.Tables) > 0 {
 		s.archives = nil
 	}
-	for _, table := range v.archives {
-		one, more := read(table)
+	for _, archive := range v.Tables {
+		one, more := table.Read(archive)
 		s.archives, errs = append(s.archives, one), append(errs, more...)
 	}
 	for _, one := range s.archives {
 		errs = append(errs, one.completeArchive())
 	}
 	errs = append(errs, s.distinctIDs())
-	if err := join(errs); err != nil {
-		return nil, usageError{err}
+	if err := options.Join(errs); err != nil {
+		return nil, options.UsageError{Err: err}
 	}
 	return s, nil
-}
-
-func read(given map[string]value) (*settings, []error) {
-	var errs []error
-	s := &settings{}
-	for o := range options {
-		v := given[o.name]
-		if o.kind == nil {
-			continue
-		}
-		if err := o.kind.set(s, v.texts); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", cmp.Or(v.origin, "--"+o.name), err))
-		}
-	}
-	return s, errs
 }
 
 // completeArchive settles what several options decide together.
@@ -166,19 +149,4 @@ func idText(id uint32) string {
 		return anyID
 	}
 	return fmt.Sprint(id)
-}
-
-// join makes one line of several errors.
-func join(errs []error) error {
-	var err error
-	for _, e := range errs {
-		switch {
-		case e == nil:
-		case err == nil:
-			err = e
-		case !strings.Contains(err.Error(), e.Error()): // tables inherit mistakes
-			err = errors.Join(err, e)
-		}
-	}
-	return err
 }

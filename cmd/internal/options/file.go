@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"errors"
@@ -8,34 +8,33 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
 // A configFile is a parsed configuration file.
 type configFile struct {
-	top      map[string]value
-	archives []map[string]value
+	top    map[string]Value
+	tables []map[string]Value
 }
 
 // readFile reads a configuration file. A key that is not in the table of
 // options is an error, and so is a secret that everybody may read.
-func readFile(path string) (*configFile, error) {
+func (t *Table[S]) readFile(path string) (*configFile, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w; give another file with --config", err)
 	}
-	f, err := parseFile(path, string(b))
+	f, err := t.parseFile(path, string(b))
 	if err != nil {
-		return nil, usageError{err}
+		return nil, UsageError{err}
 	}
-	return f, f.keepsSecrets(path)
+	return f, t.keepsSecrets(f, path)
 }
 
 // keepsSecrets makes sure that only the file's owner and group can read it if
 // there is a secret in it.
-func (f *configFile) keepsSecrets(path string) error {
+func (t *Table[S]) keepsSecrets(f *configFile, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
@@ -43,48 +42,48 @@ func (f *configFile) keepsSecrets(path string) error {
 	if info.Mode().Perm()&0o004 == 0 {
 		return nil
 	}
-	for _, table := range append(f.archives, f.top) {
-		for o := range options {
-			if v, ok := table[o.name]; ok && o.scope == secret && v.texts[0] != "" {
-				return usagef("%s is secret, and everybody may read the file; chmod 600 %s", v.origin, path)
+	for _, table := range append(f.tables, f.top) {
+		for o := range t.All() {
+			if v, ok := table[o.Name]; ok && o.Scope == Secret && v.Texts[0] != "" {
+				return Usagef("%s is secret, and everybody may read the file; chmod 600 %s", v.Origin, path)
 			}
 		}
 	}
 	return nil
 }
 
-func parseFile(path, content string) (*configFile, error) {
-	target := reflect.New(fileType())
+func (t *Table[S]) parseFile(path, content string) (*configFile, error) {
+	target := reflect.New(t.fileType())
 	d := toml.NewDecoder(strings.NewReader(content)).DisallowUnknownFields()
 	if err := d.Decode(target.Interface()); err != nil {
-		return nil, tomlError(path, err)
+		return nil, t.tomlError(path, err)
 	}
-	lines := keyLines(content)
+	lines := t.keyLines(content)
 	f := &configFile{}
 	var err error
-	if f.top, err = tableValues(path, lines, 0, target.Elem()); err != nil {
+	if f.top, err = t.tableValues(path, lines, 0, target.Elem()); err != nil {
 		return nil, err
 	}
-	tables := target.Elem().FieldByName(archiveField)
-	for i := range tables.Len() {
-		table, err := tableValues(path, lines, i+1, tables.Index(i))
+	tables := target.Elem().FieldByName(subTableField)
+	for i := range lenOf(tables) {
+		table, err := t.tableValues(path, lines, i+1, tables.Index(i))
 		if err != nil {
 			return nil, err
 		}
-		f.archives = append(f.archives, table)
+		f.tables = append(f.tables, table)
 	}
 	return f, nil
 }
 
 // tomlError says where and what, on one line.
-func tomlError(path string, err error) error {
+func (t *Table[S]) tomlError(path string, err error) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		row, _ := strict.Errors[0].Position()
 		key := strict.Errors[0].Key()
-		known := names((*option).inFile)
+		known := t.keys((*Option[S]).InFile)
 		if len(key) > 1 {
-			known = names((*option).inArchive)
+			known = t.keys((*Option[S]).inTable)
 		}
 		return fmt.Errorf("%s:%d: unknown key %q; the keys are %s", path, row, strings.Join(key, "."), strings.Join(known, ", "))
 	}
@@ -96,47 +95,59 @@ func tomlError(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-const archiveField = "Archive"
+const subTableField = "SubTable"
 
 // fileType is the Go type of a configuration file, made from the table of
 // options: the decoder then refuses what is not in it. Values may be of any
 // type here; each option's kind reads them as it reads a flag.
-var fileType = sync.OnceValue(func() reflect.Type {
-	table := reflect.StructOf(fields((*option).inArchive))
-	top := append(fields((*option).inFile), reflect.StructField{
-		Name: archiveField, Type: reflect.SliceOf(table), Tag: `toml:"archive"`,
-	})
+func (t *Table[S]) fileType() reflect.Type {
+	top := t.fields((*Option[S]).InFile)
+	if t.SubTable != "" {
+		top = append(top, reflect.StructField{
+			Name: subTableField, Type: reflect.SliceOf(reflect.StructOf(t.fields((*Option[S]).inTable))), Tag: tag(t.SubTable),
+		})
+	}
 	return reflect.StructOf(top)
-})
+}
 
-func fields(keep func(*option) bool) []reflect.StructField {
+func tag(key string) reflect.StructTag { return reflect.StructTag(`toml:` + strconv.Quote(key)) }
+
+// lenOf is the length of a slice that may not be there.
+func lenOf(v reflect.Value) int {
+	if !v.IsValid() {
+		return 0
+	}
+	return v.Len()
+}
+
+func (t *Table[S]) fields(keep func(*Option[S]) bool) []reflect.StructField {
 	var fs []reflect.StructField
-	for o := range options {
+	for o := range t.All() {
 		if keep(o) {
 			fs = append(fs, reflect.StructField{
-				Name: fieldName(o), Type: reflect.TypeFor[any](), Tag: reflect.StructTag(`toml:` + strconv.Quote(o.key())),
+				Name: fieldName(o.Key()), Type: reflect.TypeFor[any](), Tag: tag(o.Key()),
 			})
 		}
 	}
 	return fs
 }
 
-func fieldName(o *option) string { return "Key_" + o.key() }
+func fieldName(key string) string { return "Key_" + key }
 
 // tableValues reads the table with the given number, 0 being the file's head.
-func tableValues(path string, lines map[tableKey]int, number int, table reflect.Value) (map[string]value, error) {
-	given := map[string]value{}
-	for o := range options {
-		field := table.FieldByName(fieldName(o))
+func (t *Table[S]) tableValues(path string, lines map[tableKey]int, number int, table reflect.Value) (map[string]Value, error) {
+	given := map[string]Value{}
+	for o := range t.All() {
+		field := table.FieldByName(fieldName(o.Key()))
 		if !field.IsValid() || field.IsNil() {
 			continue
 		}
-		origin := fmt.Sprintf("%s:%d: %s", path, lines[tableKey{number, o.key()}], o.key())
+		origin := fmt.Sprintf("%s:%d: %s", path, lines[tableKey{number, o.Key()}], o.Key())
 		texts, err := textsOf(field.Interface())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", origin, err)
 		}
-		given[o.name] = value{texts, origin}
+		given[o.Name] = Value{texts, origin}
 	}
 	return given, nil
 }
@@ -169,15 +180,15 @@ type tableKey struct {
 
 var (
 	keyLine   = regexp.MustCompile(`^\s*"?([a-z0-9_]+)"?\s*=`)
-	tableLine = regexp.MustCompile(`^\s*\[\[\s*archive\s*\]\]`)
+	tableLine = regexp.MustCompile(`^\s*\[\[\s*([a-z0-9_]+)\s*\]\]`)
 )
 
 // keyLines finds the line of each key, which the decoder tells only of those
 // it refuses.
-func keyLines(content string) map[tableKey]int {
+func (t *Table[S]) keyLines(content string) map[tableKey]int {
 	lines, table := map[tableKey]int{}, 0
 	for i, line := range strings.Split(content, "\n") {
-		if tableLine.MatchString(line) {
+		if m := tableLine.FindStringSubmatch(line); m != nil && m[1] == t.SubTable {
 			table++
 		}
 		if m := keyLine.FindStringSubmatch(line); m != nil {

@@ -1,0 +1,143 @@
+package options
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// HelpWidth is the number of columns that the help is made for.
+const HelpWidth = 100
+
+// Help is what --help prints: a title line and an introduction, then every option.
+func (t *Table[S]) Help(title, usage, introduction string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nUsage: %s\n\n", title, usage)
+	b.WriteString(strings.Join(Wrap(introduction, HelpWidth), "\n") + "\n")
+	for _, g := range t.Groups {
+		fmt.Fprintf(&b, "\n%s:\n", g.Title)
+		for _, o := range g.Options {
+			writeOption(&b, o)
+		}
+	}
+	return b.String()
+}
+
+func writeOption[S any](b *strings.Builder, o *Option[S]) {
+	head := strings.TrimRight("--"+o.Name+" "+o.Arg, " ")
+	if !o.isFlag() {
+		head = o.Key() + " (file and environment only)"
+	}
+	tail := ""
+	if o.Default != "" && o.Arg != "" {
+		tail = "; default " + o.Default
+	}
+	if allowed := allowedValues(o); allowed != "" {
+		tail = "; one of " + allowed + tail
+	}
+	fmt.Fprintf(b, "  %s\n", head)
+	for _, line := range Wrap(o.Help+tail, HelpWidth-8) {
+		fmt.Fprintf(b, "        %s\n", line)
+	}
+}
+
+// allowedValues lists the values of options that have few.
+func allowedValues[S any](o *Option[S]) string {
+	err := error(nil)
+	if o.Kind != nil {
+		err = o.Kind.Set(new(S), []string{"\x00"})
+	}
+	if err == nil {
+		return ""
+	}
+	_, list, _ := strings.Cut(err.Error(), " is none of ")
+	return list
+}
+
+// Wrap breaks a text into lines of a width.
+func Wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimLeft(line+" "+word, " ")
+	}
+	return append(lines, line)
+}
+
+// Sample is a configuration file with every key and its default, between a head
+// and a tail.
+func (t *Table[S]) Sample(head, tail string) string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, g := range t.Groups {
+		if !slices.ContainsFunc(g.Options, (*Option[S]).InFile) {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n", g.Title)
+		for _, o := range g.Options {
+			if o.InFile() {
+				writeKey(&b, o, []string{o.Default})
+			}
+		}
+	}
+	b.WriteString(tail)
+	return b.String()
+}
+
+func writeKey[S any](b *strings.Builder, o *Option[S], texts []string) {
+	tail := ""
+	if allowed := allowedValues(o); allowed != "" {
+		tail = "; one of " + allowed
+	}
+	for _, line := range Wrap(o.Help+tail, HelpWidth-2) {
+		fmt.Fprintf(b, "\n# %s", line)
+	}
+	fmt.Fprintf(b, "\n%s = %s\n", o.Key(), literal(o, texts))
+}
+
+// literal writes a value as TOML.
+func literal[S any](o *Option[S], texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, t := range texts {
+		quoted[i] = strconv.Quote(t)
+		if _, err := strconv.ParseInt(t, 10, 64); err == nil {
+			quoted[i] = t
+		}
+	}
+	if o.isList() {
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	return quoted[0]
+}
+
+// Effective is the configuration as it is used, as a file. Secrets are left out.
+func (t *Table[S]) Effective(v *Values) string {
+	var b strings.Builder
+	t.write(&b, v.ByName, (*Option[S]).InFile)
+	for _, table := range v.Tables {
+		fmt.Fprintf(&b, "\n[[%s]]\n", t.SubTable)
+		own := maps.Clone(table)
+		maps.DeleteFunc(own, func(name string, val Value) bool { return val.Origin == v.ByName[name].Origin })
+		t.write(&b, own, (*Option[S]).inTable)
+	}
+	return b.String()
+}
+
+func (t *Table[S]) write(b *strings.Builder, table map[string]Value, keep func(*Option[S]) bool) {
+	for o := range t.All() {
+		v, ok := table[o.Name]
+		switch {
+		case !ok || !keep(o):
+		case o.Scope == Secret && v.Texts[0] != "":
+			fmt.Fprintf(b, "# %s is set by %s\n", o.Key(), cmp.Or(v.Origin, "default"))
+		default:
+			fmt.Fprintf(b, "%s = %s\n", o.Key(), literal(o, v.Texts))
+		}
+	}
+}

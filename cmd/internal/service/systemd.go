@@ -1,0 +1,56 @@
+package service
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// statusInterval is how often the status line of systemctl is renewed.
+const statusInterval = 10 * time.Second
+
+// A Notifier talks to systemd. Without it, it does nothing.
+type Notifier struct{ log *slog.Logger }
+
+// NewNotifier makes a notifier.
+func NewNotifier(log *slog.Logger) *Notifier { return &Notifier{log} }
+
+func (n *Notifier) say(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.log.Debug("notify systemd", "err", err)
+	}
+}
+
+// Ready says that the service serves.
+func (n *Notifier) Ready() { n.say(daemon.SdNotifyReady) }
+
+// Stopping says that it is about to end.
+func (n *Notifier) Stopping() { n.say(daemon.SdNotifyStopping) }
+
+// Follow feeds the watchdog and the status line until stop is called. A service
+// that hangs does not come back from status, and is restarted.
+func (n *Notifier) Follow(status func() string) (stop func()) {
+	interval := statusInterval
+	if watchdog, err := daemon.SdWatchdogEnabled(false); err == nil && watchdog > 0 {
+		interval = min(interval, watchdog/2)
+	}
+	done, ended := make(chan struct{}), sync.WaitGroup{}
+	ended.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			n.say(daemon.SdNotifyWatchdog + "\nSTATUS=" + status())
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+	return func() {
+		close(done)
+		ended.Wait()
+	}
+}

@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 		{"container missing", ContainerOptions{URL: u + "-missing", Credential: key}, ErrNoContainer, []string{"-missing", "create the container"}},
 		{"nothing listens", ContainerOptions{URL: closed + "/account/data", Credential: key}, ErrUnreachable, []string{"refused", "nothing listens"}},
 		{"nothing listens, SAS", ContainerOptions{URL: closed + "/account/data", Credential: sas(allPerms, time.Hour)}, ErrUnreachable, []string{"cannot reach 127.0.0.1"}},
-		{"name unknown", ContainerOptions{URL: "http://account.invalid/data", Credential: key}, ErrUnreachable, []string{"account.invalid", "resolve"}},
+		{"name unknown", ContainerOptions{URL: "https://account.invalid/data", Credential: key}, ErrUnreachable, []string{"account.invalid", "resolve"}},
 		{"certificate not trusted", ContainerOptions{URL: secure.URL + "/account/data", Credential: key}, ErrUnreachable, []string{"certificate", "authority"}},
 		{"HTTPS to HTTP", ContainerOptions{URL: strings.Replace(u, "http:", "https:", 1), Credential: key}, ErrUnreachable, []string{"http or https"}},
 		{"HTTP to HTTPS", ContainerOptions{URL: strings.Replace(secure.URL, "https:", "http:", 1) + "/account/data", Credential: key}, nil, []string{"HTTP 400"}},

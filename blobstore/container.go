@@ -56,7 +56,7 @@ func (c *Container) open() (err error) {
 		return err
 	}
 	if c.endpoint, err = parseEndpoint(url); err != nil {
-		return fmt.Errorf("%s: %w", redactURL(url), err)
+		return fmt.Errorf("%s: %w", RedactURL(url), err)
 	}
 	c.options.Credential = Credential{} // no longer needed, so not kept
 	c.mode = credential.Mode

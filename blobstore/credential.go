@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -76,7 +75,7 @@ func (cr *Credential) readSecret() error {
 	if cr.SecretFile == "" {
 		return nil
 	}
-	text, err := os.ReadFile(cr.SecretFile)
+	text, err := readSecretFile(cr.SecretFile)
 	if err != nil {
 		return fmt.Errorf("read the secret: %w", err)
 	}
@@ -95,12 +94,12 @@ func (cr *Credential) readSecret() error {
 // token makes the credential of the modes that get tokens from an identity
 // service.
 func (cr Credential) token(e endpoint, p *Pool) (azcore.TokenCredential, error) {
-	if !e.secure {
+	if !e.secure { // not even to this machine, where Azurite would refuse it
 		return nil, errors.New("an identity's token must not be sent over http; use https")
 	}
 	o := azcore.ClientOptions{
 		Cloud:     cr.cloud(e),
-		Transport: &http.Client{Transport: p.transport},
+		Transport: &http.Client{Transport: p.transport, CheckRedirect: noRedirect},
 	}
 	private := cr.AuthorityHost != "" // one that Microsoft's directory does not list
 	switch cr.Mode {
@@ -128,7 +127,7 @@ func (cr Credential) token(e endpoint, p *Pool) (azcore.TokenCredential, error) 
 }
 
 func (cr Credential) certificate(o azcore.ClientOptions, private bool) (azcore.TokenCredential, error) {
-	pem, err := os.ReadFile(cr.CertificateFile)
+	pem, err := readSecretFile(cr.CertificateFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate: %w", err)
 	}

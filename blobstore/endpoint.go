@@ -31,6 +31,8 @@ func parseEndpoint(raw string) (endpoint, error) {
 		return endpoint{}, errors.New("URL has a query; give a SAS as a credential and not in the URL")
 	case u.User != nil || u.Fragment != "":
 		return endpoint{}, errors.New("URL has more than a host and a path")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return endpoint{}, errors.New("data and credentials must not leave this machine over http; use https")
 	}
 	e := endpoint{url: u.String(), secure: u.Scheme == "https", host: u.Hostname()}
 	switch segments := strings.Split(strings.Trim(u.Path, "/"), "/"); {
@@ -43,6 +45,12 @@ func parseEndpoint(raw string) (endpoint, error) {
 		return endpoint{}, errors.New("URL names no container; it is the last part of the path")
 	}
 	return e, checkContainerName(e.container)
+}
+
+// isLoopback tells whether a host is this machine, by its name alone.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // checkContainerName refuses names that Azure would, since its own answer to

@@ -107,13 +107,15 @@ func (c *Container) networkHint(cause error) string {
 	return fmt.Sprintf("check the network to %s", c.host)
 }
 
-// redactURL takes away what may be a credential.
-func redactURL(raw string) string {
+// RedactURL takes from a URL what may be a credential.
+func RedactURL(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil {
+	switch {
+	case err != nil:
 		return redacted
-	}
-	if u.User != nil {
+	case u.User == nil && u.RawQuery == "":
+		return raw
+	case u.User != nil:
 		u.User = url.User(redacted)
 	}
 	if u.RawQuery != "" {

@@ -87,7 +87,7 @@ func (s *sasToken) load() error {
 	if err != nil {
 		return fmt.Errorf("read SAS: %w", err)
 	}
-	text, err := os.ReadFile(s.file)
+	text, err := readSecretFile(s.file)
 	if err != nil {
 		return fmt.Errorf("read SAS: %w", err)
 	}

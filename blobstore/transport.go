@@ -24,6 +24,7 @@ const (
 // newTransport makes the one transport of a pool. HTTP/1.1 only: a connection
 // per request in flight moves more bytes than streams that share one window.
 func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
+	o.TLS = tlsConfig(o.TLS)
 	d := dialer{
 		tcp:       net.Dialer{Timeout: min(dialTimeout, o.StallTimeout), KeepAlive: 30 * time.Second},
 		tls:       o.TLS,
@@ -31,7 +32,7 @@ func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
 		stall:     o.StallTimeout,
 	}
 	t := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               proxyFor,
 		DialContext:         d.dial,
 		DialTLSContext:      d.dialTLS,
 		TLSClientConfig:     o.TLS, // for connections through a proxy
@@ -47,6 +48,19 @@ func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
 	}
 	t.Protocols.SetHTTP1(true)
 	return t
+}
+
+// tlsConfig completes the caller's, or makes one. Certificates are always
+// verified: no caller, option or variable of the environment has a say in that,
+// nor makes an older TLS do.
+func tlsConfig(c *tls.Config) *tls.Config {
+	if c == nil {
+		c = &tls.Config{}
+	}
+	c = c.Clone()
+	c.InsecureSkipVerify = false
+	c.MinVersion = tls.VersionTLS12
+	return c
 }
 
 // dialer opens connections that keep to the pool's limits.
@@ -84,9 +98,6 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 		return nil, err
 	}
 	config := d.tls.Clone()
-	if config == nil {
-		config = &tls.Config{}
-	}
 	if config.ServerName == "" {
 		config.ServerName = host
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,21 +95,47 @@ func TestMissingConfigFile(t *testing.T) {
 	}
 }
 
+// TestSecretsNeedAPrivateFile: with a secret in it, a file is for root and for
+// this process's user alone; and nobody else ever says where the data go.
 func TestSecretsNeedAPrivateFile(t *testing.T) {
-	path := configFileWith(t, "container_url = \"https://a.blob.core.windows.net/c\"\n[[archive]]\narchive_id = 1\naccount_key = \"c2VjcmV0\"\n")
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	code, _, stderr := program(t, nil, "--config", path, "--print-config", "/a")
-	if want := path + ":4: account_key is secret, and everybody may read the file; chmod 600 " + path; code != exitUsage || !strings.Contains(stderr, want) {
-		t.Errorf("exit %d, %q, want %q", code, stderr, want)
-	}
-	if err := os.Chmod(path, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	code, stdout, stderr := program(t, nil, "--config", path, "--print-config", "/a")
-	if code != exitOK || strings.Contains(stdout+stderr, "c2VjcmV0") || !strings.Contains(stdout, "account_key is set by "+path+":4") {
-		t.Errorf("exit %d, %q, %q; want the configuration without the key", code, stdout, stderr)
+	const noSecret = "container_url = \"https://a.blob.core.windows.net/c\"\n"
+	const withSecret = noSecret + "[[archive]]\narchive_id = 1\naccount_key = \"c2VjcmV0\"\n"
+	for _, tt := range []struct {
+		name    string
+		content string
+		mode    os.FileMode
+		uid     int
+		gid     int
+		want    string // after the path
+	}{
+		{"secret, everybody reads", withSecret, 0o644, 0, 0, ":4: account_key is secret, and other users may read or write FILE (mode 0644); chmod 600 FILE"},
+		{"secret, a group reads", withSecret, 0o640, 0, 1001, ":4: account_key is secret, and other users may read or write FILE (mode 0640); chmod 600 FILE"},
+		{"secret, of another user", withSecret, 0o600, 1001, 0, ":4: account_key is secret, and FILE belongs to user 1001; chown root FILE"},
+		{"everybody writes", noSecret, 0o666, 0, 0, "everybody may write FILE; chmod 600 FILE"},
+		{"secret", withSecret, 0o600, 0, 0, ""},
+		{"secret, root's group reads", withSecret, 0o640, 0, 0, ""},
+		{"no secret", noSecret, 0o644, 0, 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := configFileWith(t, tt.content)
+			if err := errors.Join(os.Chown(path, tt.uid, tt.gid), os.Chmod(path, tt.mode)); err != nil {
+				t.Skip("needs root: ", err)
+			}
+			link := filepath.Join(t.TempDir(), "link.conf")
+			if err := os.Symlink(path, link); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{path, link} {
+				code, stdout, stderr := program(t, nil, "--config", name, "--print-config", "/a")
+				if strings.Contains(stdout+stderr, "c2VjcmV0") {
+					t.Error("the secret was printed")
+				}
+				want := strings.ReplaceAll(tt.want, "FILE", name)
+				if (code == exitOK) != (want == "") || want != "" && (code != exitUsage || !strings.Contains(stderr, want)) {
+					t.Errorf("exit %d, %q, want %q", code, stderr, want)
+				}
+			}
+		})
 	}
 }
 

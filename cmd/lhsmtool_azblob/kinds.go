@@ -30,6 +30,13 @@ type (
 	timeSpan     = time.Duration
 )
 
+// urlText is a URL. A credential in it will be refused, and must not be printed
+// before that.
+type urlText struct{ kind }
+
+// Redact implements [options.Redactor].
+func (urlText) Redact(v string) string { return blobstore.RedactURL(v) }
+
 func secretText(field func(*settings) *secretString) kind {
 	return setter(func(s *settings, v string) error {
 		*field(s) = secretString(v)

@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"lhsm-azblob/blobstore"
 	"lhsm-azblob/cmd/internal/options"
 )
 
@@ -28,10 +29,11 @@ const (
 // cores and a 25 Gb/s interface, which 64 to 96 requests of 8 MiB keep full.
 var table = options.Table[settings]{
 	Program: programName, Prefix: "LHSM_AZBLOB_", SubTable: "archive", SubKey: "archive-id",
+	CheckPrivate: blobstore.CheckPrivate,
 	Groups: []group{
 		{Title: "What goes where", Options: []*option{
 			opt("archive-id", "ID", "1", "archive id to serve, 1 to 2147483647, or any; may be repeated", archiveIDs{}, perArchive),
-			opt("container-url", "URL", "", "container for the files, https://ACCOUNT.blob.core.windows.net/CONTAINER", text(func(s *settings) *string { return &s.container.URL }), perArchive),
+			opt("container-url", "URL", "", "container for the files, https://ACCOUNT.blob.core.windows.net/CONTAINER", urlText{text(func(s *settings) *string { return &s.container.URL })}, perArchive),
 			opt("prefix", "PATH", "", "folder in the container under which all blobs are", folder(func(s *settings) *string { return &s.prefix }), perArchive),
 			opt("access-tier", "TIER", "", "access tier of new blobs; empty is the account's default", choice(func(s *settings) *string { return &s.container.Tier }, tiers), perArchive),
 			opt("on-conflict", "POLICY", "if-ours", "what to do with a blob that has a new file's name: replace what this file system wrote (if-ours), anything (overwrite), nothing (fail)", choice(func(s *settings) *string { return &s.conflict }, policies()), anywhere),
@@ -50,7 +52,7 @@ var table = options.Table[settings]{
 			opt("account-key", "", "", "a key of the storage account", secretText(func(s *settings) *secretString { return &s.container.Credential.AccountKey }), secret),
 			opt("connection-string-file", "FILE", "", "file with a connection string of the storage account", text(func(s *settings) *string { return &s.connectionStringFile }), perArchive),
 			opt("connection-string", "", "", "a connection string of the storage account", secretText(func(s *settings) *secretString { return &s.container.Credential.ConnectionString }), secret),
-			opt("authority-host", "URL", "", "identity service of a sovereign cloud; empty goes by the container's URL", text(func(s *settings) *string { return &s.container.Credential.AuthorityHost }), perArchive),
+			opt("authority-host", "URL", "", "identity service of a sovereign cloud; empty goes by the container's URL", urlText{text(func(s *settings) *string { return &s.container.Credential.AuthorityHost })}, perArchive),
 		}},
 		{Title: "How much at a time", Options: []*option{
 			opt("archives", "N", "64", "archives that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Archives }, 1, 10000), anywhere),

@@ -3,6 +3,8 @@ package options
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"reflect"
 	"regexp"
@@ -19,9 +21,19 @@ type configFile struct {
 }
 
 // readFile reads a configuration file. A key that is not in the table of
-// options is an error, and so is a secret that everybody may read.
+// options is an error, and so is a file that somebody else may write, or with a
+// secret in it, read.
 func (t *Table[S]) readFile(path string) (*configFile, error) {
-	b, err := os.ReadFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w; give another file with --config", err)
+	}
+	defer file.Close()
+	info, err := file.Stat() // of what was opened, whatever the path's links lead to
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	b, err := io.ReadAll(file)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w; give another file with --config", err)
 	}
@@ -29,23 +41,23 @@ func (t *Table[S]) readFile(path string) (*configFile, error) {
 	if err != nil {
 		return nil, UsageError{err}
 	}
-	return f, t.keepsSecrets(f, path)
+	return f, t.checkAccess(f, path, info)
 }
 
-// keepsSecrets makes sure that only the file's owner and group can read it if
-// there is a secret in it.
-func (t *Table[S]) keepsSecrets(f *configFile, path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	if info.Mode().Perm()&0o004 == 0 {
-		return nil
+// checkAccess makes sure that nobody else decides what the program does, and
+// that nobody else sees a secret.
+func (t *Table[S]) checkAccess(f *configFile, path string, info fs.FileInfo) error {
+	if info.Mode().Perm()&0o002 != 0 {
+		return Usagef("everybody may write %s; chmod 600 %[1]s", path)
 	}
 	for _, table := range append(f.tables, f.top) {
 		for o := range t.All() {
-			if v, ok := table[o.Name]; ok && o.Scope == Secret && v.Texts[0] != "" {
-				return Usagef("%s is secret, and everybody may read the file; chmod 600 %s", v.Origin, path)
+			v, ok := table[o.Name]
+			if !ok || o.Scope != Secret || v.Texts[0] == "" {
+				continue
+			}
+			if err := t.CheckPrivate(path, info); err != nil {
+				return Usagef("%s is secret, and %w", v.Origin, err)
 			}
 		}
 	}

@@ -16,6 +16,12 @@ type Kind[S any] interface {
 	Set(s *S, values []string) error
 }
 
+// A Redactor is a [Kind] whose values may have something in them that must not be
+// printed.
+type Redactor interface {
+	Redact(value string) string
+}
+
 // A Setter is a [Kind] with one value.
 type Setter[S any] func(s *S, value string) error
 

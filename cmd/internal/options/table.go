@@ -1,6 +1,7 @@
 package options
 
 import (
+	"io/fs"
 	"iter"
 	"slices"
 	"strings"
@@ -57,7 +58,11 @@ type Table[S any] struct {
 	// SubTable is the name of the tables that the file may have, [[archive]],
 	// and SubKey the option that each has to have. Empty: there are none.
 	SubTable, SubKey string
-	Groups           []Group[S]
+	// CheckPrivate refuses a file that others than its user can read, by what
+	// stat said of it; the error names cause and remedy. It is needed where the
+	// table has secrets.
+	CheckPrivate func(path string, info fs.FileInfo) error
+	Groups       []Group[S]
 }
 
 // All yields the options without headlines.

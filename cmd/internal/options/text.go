@@ -105,6 +105,9 @@ func writeKey[S any](b *strings.Builder, o *Option[S], texts []string) {
 func literal[S any](o *Option[S], texts []string) string {
 	quoted := make([]string, len(texts))
 	for i, t := range texts {
+		if k, ok := o.Kind.(Redactor); ok {
+			t = k.Redact(t)
+		}
 		quoted[i] = strconv.Quote(t)
 		if _, err := strconv.ParseInt(t, 10, 64); err == nil {
 			quoted[i] = t

@@ -109,6 +109,11 @@ func (u *upload) describe(crc uint64) map[string]string {
 }
 
 func (u *upload) run(ctx context.Context) (Info, error) {
+	if u.size >= lookFirst {
+		if err := u.lookAhead(ctx); err != nil {
+			return Info{}, err
+		}
+	}
 	if u.size <= u.Container.options.PutThreshold {
 		return u.putBlob(ctx)
 	}

@@ -9,11 +9,6 @@ import (
 	"lhsm-azblob/blobstore"
 )
 
-// lookFirst is the size from which a new file's name is looked up before its
-// bytes are sent, only to find a blob in their way. Below it, the attempt is
-// the cheaper look.
-const lookFirst = 4 << 20
-
 // maxAttempts is how often a publication may find that the blob at its name
 // has changed since it looked.
 const maxAttempts = 5
@@ -70,11 +65,10 @@ func (j *job) publish(ctx context.Context, s *source, path string, name blobstor
 		return info, nil
 	}
 	w := way{cond: blobstore.CreateOnly()}
-	known := s.before != nil && s.before.pointsAt(j.archive, name)
-	if known {
+	if s.before != nil && s.before.pointsAt(j.archive, name) {
 		w.cond = blobstore.IfMatch(s.before.Blob.ETag)
 	}
-	look := !known && s.attr.Size >= lookFirst || j.t.adopted // which may have been committed
+	look := j.t.adopted // then it may have been committed
 	for range maxAttempts {
 		if look {
 			var err error

@@ -201,16 +201,6 @@ func TestArchiveKeepsTheNameAmongHardLinks(t *testing.T) {
 	r.wantNoBlob("a")
 }
 
-func TestArchiveLooksBeforeItSendsMuch(t *testing.T) {
-	r := newRig(t)
-	r.store.foreign("f", "somebody else's", nil)
-	fid := r.write("f", strings.Repeat("x", lookFirst))
-	r.want(llapi.ActionArchive, fid, syscall.EEXIST)
-	if got := r.store.log(); !slices.Equal(got, []string{"head f"}) {
-		t.Errorf("requests: %q, want one look", got)
-	}
-}
-
 func TestArchiveRestoresABlobThatVanished(t *testing.T) {
 	r := newRig(t)
 	fid := r.write("f", "one")

@@ -34,9 +34,12 @@
 // is that of bytes that were seen, and a source that changed cannot lead to a blob
 // of two halves.
 //
-// Every write has a [Condition]. A commit whose answer was lost is tried again
-// by the SDK and then fails on its own success; Upload recognises its own work
-// by the nonce, which is also in the blob's metadata (lhsm_upload).
+// Every write has a [Condition]. A large upload looks at its destination before it
+// sends anything: a lease, a retention or the wrong ETag would be told only with
+// the last request. A commit whose answer was lost is tried again by the SDK and
+// then fails on its own success; Upload recognises its own work by the nonce, which
+// is also in the blob's metadata (lhsm_upload). One whose answer arrived is looked
+// at as well, so that "done" is said of a blob that was seen.
 //
 // # Integrity
 //

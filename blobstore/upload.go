@@ -156,6 +156,9 @@ func (u *upload) putBlob(ctx context.Context) (Info, error) {
 		return u.settle(ctx, crc, err)
 	}
 	u.progress.add(u.size)
+	if deref(r.ETag) == "" { // then who answered was not the service
+		return u.confirm(ctx, crc)
+	}
 	return u.info(crc, string(deref(r.ETag)), deref(r.VersionID), deref(r.LastModified)), nil
 }
 
@@ -224,14 +227,14 @@ func (u *upload) commit(ctx context.Context, ids []string, crc uint64) (Info, er
 	if err := u.lastLook(crc); err != nil {
 		return Info{}, err
 	}
-	r, err := u.blob(u.name).CommitBlockList((&call{op: "put-block-list"}).context(ctx), ids, &blockblob.CommitBlockListOptions{
+	_, err := u.blob(u.name).CommitBlockList((&call{op: "put-block-list"}).context(ctx), ids, &blockblob.CommitBlockListOptions{
 		Metadata: pointers(u.metadata), Tier: u.tier(), HTTPHeaders: u.headers(),
 		AccessConditions: u.options.Condition.accessConditions(),
 	})
 	if err != nil {
 		return u.settle(ctx, crc, err)
 	}
-	return u.info(crc, string(deref(r.ETag)), deref(r.VersionID), deref(r.LastModified)), nil
+	return u.confirm(ctx, crc)
 }
 
 // read fills data from the source.
@@ -256,25 +259,6 @@ func (u *upload) lastLook(crc uint64) error {
 		return localError{err}
 	}
 	return nil
-}
-
-// settle finds out what became of an upload whose last request failed: if the
-// blob that is there is ours, an earlier try of that request has succeeded and
-// only its answer was lost.
-func (u *upload) settle(ctx context.Context, crc uint64, err error) (Info, error) {
-	if !isKind(err, ErrExists, ErrChanged, ErrUnreachable, ErrBusy) {
-		return Info{}, err
-	}
-	now, _, serr := u.stat(impatient(ctx), u.name)
-	if serr == nil && now.Metadata[keyUpload] == u.nonce.String() && now.Metadata[keyCRC64] == formatCRC64(crc) && now.Size == u.size {
-		u.progress.add(u.size - u.progress.done())
-		return u.info(crc, now.ETag, now.VersionID, now.Modified), nil
-	}
-	if serr == nil && isKind(err, ErrChanged) && u.options.Condition.createOnly() {
-		_, cause := classify(err)
-		return Info{}, &Error{Kind: ErrExists, Err: cause}
-	}
-	return Info{}, err
 }
 
 func (u *upload) info(crc uint64, etag, version string, modified time.Time) Info {

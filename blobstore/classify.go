@@ -45,6 +45,15 @@ var kindOfCode = map[bloberror.Code]error{
 	bloberror.BlobImmutableDueToPolicy: ErrImmutable,
 	"BlobImmutableDueToLegalHold":      ErrImmutable,
 
+	// Put Block and Put Block List to a page or append blob, or to a file made
+	// through the Data Lake API.
+	bloberror.InvalidBlobType:   ErrOtherKind,
+	"BlobOperationNotSupported": ErrOtherKind,
+	// A hierarchical namespace has no file and directory of one name.
+	bloberror.ResourceTypeMismatch: ErrOtherKind,
+	"PathConflict":                 ErrOtherKind,
+	"PathAlreadyExists":            ErrOtherKind,
+
 	bloberror.LeaseIDMissing:                   ErrLeased,
 	bloberror.LeaseIDMismatchWithBlobOperation: ErrLeased,
 	bloberror.LeaseAlreadyPresent:              ErrLeased,

@@ -18,6 +18,7 @@ var (
 	ErrNoContainer    = errors.New("no such container")                       // configuration; never "blob gone"
 	ErrArchivedTier   = errors.New("blob is in the archive tier")             // or on its way out of it
 	ErrImmutable      = errors.New("blob is immutable")                       // retention policy or legal hold
+	ErrOtherKind      = errors.New("something else has the name")             // a page or append blob; with a hierarchical namespace, a directory, or a file above
 	ErrLeased         = errors.New("blob is leased")                          // somebody else holds a lease
 	ErrChecksum       = errors.New("checksum mismatch")                       // bytes damaged on the way, or stored so
 	ErrTooLarge       = errors.New("too large")                               // more than one blob, or its metadata, can hold

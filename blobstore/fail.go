@@ -52,6 +52,8 @@ func (c *Container) hint(kind, cause error) string {
 		return fmt.Sprintf("create the container %q in the account %q, or correct its URL", c.container, c.account)
 	case errors.Is(kind, ErrPermission):
 		return c.permissionHint(cause)
+	case errors.Is(kind, ErrOtherKind):
+		return "a page or append blob has the name, or on an account with a hierarchical namespace a directory, or a file has that of a directory above; move it away"
 	case errors.Is(kind, ErrUnreachable):
 		return c.networkHint(cause)
 	}

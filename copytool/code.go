@@ -138,6 +138,7 @@ var storeCodes = []struct {
 	{blobstore.ErrBusy, Throttled},
 	{blobstore.ErrExists, BlobExists},
 	{blobstore.ErrChanged, BlobChanged},
+	{blobstore.ErrOtherKind, BlobExists},
 	{blobstore.ErrArchivedTier, BlobArchived},
 	{blobstore.ErrImmutable, BlobImmutable},
 	{blobstore.ErrLeased, BlobLeased},

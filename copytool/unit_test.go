@@ -53,6 +53,7 @@ func TestVerdictFor(t *testing.T) {
 		{blob(blobstore.ErrNotFound), BlobMissing, syscall.ENOENT},
 		{blob(blobstore.ErrNoContainer), ContainerMissing, syscall.ENODEV},
 		{blob(blobstore.ErrShortSource), FileChanged, syscall.EBUSY},
+		{blob(blobstore.ErrOtherKind), BlobExists, syscall.EEXIST},
 		{&blobstore.Error{Err: syscall.ENOSPC}, NoSpace, syscall.ENOSPC}, // of the file written to
 		{fmt.Errorf("archive: %w", errShuttingDown), ShuttingDown, syscall.EAGAIN},
 		{failf(BlobChanged, "changed: %w", blob(blobstore.ErrNotFound)), BlobChanged, syscall.EIO}, // the outermost counts

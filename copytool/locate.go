@@ -147,5 +147,16 @@ func parseForeign(value, container string) (blobstore.Name, bool) {
 		}
 		name, ok = strings.CutPrefix(u.Path, "/"+container+"/")
 	}
-	return blobstore.Name(name), ok && name != "" && !strings.Contains(name, "\x00")
+	return blobstore.Name(name), ok && name != "" && !strings.Contains(name, "\x00") && !climbs(name)
+}
+
+// climbs tells whether what is between the container and the file may take a
+// name for one outside the container: URLs with dots are cleaned by many.
+func climbs(name string) bool {
+	for segment := range strings.SplitSeq(name, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
@@ -28,6 +29,9 @@ func (j *job) doRemove(ctx context.Context) error {
 	}
 	j.findPath()
 	j.hasError = slices.Contains(names, ErrorXattr)
+	if err := j.notTheOnlyCopy(); err != nil {
+		return err
+	}
 	id, err := readIdentity(j.fs, j.ref)
 	if err != nil {
 		return err
@@ -36,6 +40,17 @@ func (j *job) doRemove(ctx context.Context) error {
 		return j.removeIdentified(ctx, id)
 	}
 	return j.removeUnidentified(ctx, names)
+}
+
+// notTheOnlyCopy refuses to destroy a file. The coordinator looks at its state
+// when it sends a remove; that may have been waiting for long, and the file been
+// archived again and released meanwhile.
+func (j *job) notTheOnlyCopy() error {
+	flags, err := j.hsmFlags()
+	if err == nil && flags&llapi.HSReleased != 0 {
+		return failf(OnlyCopy, "the file is released, and its copy is all that is left of it; restore it first, then remove the copy")
+	}
+	return err
 }
 
 func (j *job) removeIdentified(ctx context.Context, id *Identity) error {
@@ -121,19 +136,29 @@ func (j *job) removeUnidentified(ctx context.Context, names []string) error {
 	}
 	j.blob = name
 	err = j.deleteIfOurs(ctx, j.archive, name)
-	if errors.Is(err, errNotOurs) && !j.isArchived() {
+	if !errors.Is(err, errNotOurs) {
+		return err
+	}
+	if flags, ferr := j.hsmFlags(); ferr == nil && flags&llapi.HSArchived == 0 {
 		return nil // somebody else's: the reason why ours was never made
 	}
 	return err
 }
 
-func (j *job) isArchived() bool {
+// hsmFlags are what Lustre says of the file; none for one that HSM never saw.
+func (j *job) hsmFlags() (llapi.StateFlags, error) {
 	b, err := j.fs.Get(j.ref, "trusted.hsm")
+	if errors.Is(err, syscall.ENODATA) {
+		return 0, nil
+	}
 	if err != nil {
-		return false
+		return 0, fmt.Errorf("read the HSM state: %w", err)
 	}
 	attr, err := llapi.DecodeHSMAttr(b)
-	return err == nil && attr.Flags&llapi.HSArchived != 0
+	if err != nil {
+		return 0, fmt.Errorf("read the HSM state: %w", err)
+	}
+	return attr.Flags, nil
 }
 
 // removeOfVanished goes by what the request says, then by what this process
@@ -203,7 +228,7 @@ func (j *job) askedNames() []blobstore.Name {
 	if name, err := j.archive.nameFor(path); err == nil {
 		names = append(names, name)
 	}
-	if raw := blobstore.Name(path); !slices.Contains(names, raw) {
+	if raw := blobstore.Name(path); !slices.Contains(names, raw) && !climbs(path) {
 		names = append(names, raw)
 	}
 	return names

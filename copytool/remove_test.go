@@ -113,6 +113,35 @@ func TestRemoveOfAnImportedFile(t *testing.T) {
 	r.wantNoBlob("imported")
 }
 
+// TestRemoveOfTheOnlyCopy comes late: the file has been archived again, and
+// released, since it was asked for.
+func TestRemoveOfTheOnlyCopy(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "content")
+	r.archive(fid)
+	r.release(fid)
+	hsm := make([]byte, 24)
+	hsm[4] = byte(llapi.HSExists | llapi.HSArchived | llapi.HSReleased)
+	r.setXattr(fid, "trusted.hsm", string(hsm))
+	r.want(llapi.ActionRemove, fid, syscall.EPERM)
+	r.wantCode(fid, OnlyCopy)
+	r.restore(fid)
+	r.wantContent(fid, "content")
+}
+
+// TestNamesThatClimb: neither an attribute nor a request leads out of the container.
+func TestNamesThatClimb(t *testing.T) {
+	r := newRig(t)
+	r.store.foreign("a/../../other/f", "not ours", nil)
+	fid := r.write("f", "content")
+	r.setXattr(fid, "trusted.lhsm_uuid", "az://ctr/a/../../other/f")
+	r.want(llapi.ActionRemove, fid, 0)
+	if errno := r.removeWith(fid, `{"file_id": "a/../../other/f"}`); errno != 0 {
+		t.Errorf("named by the request: ended with %v", errno)
+	}
+	r.wantBlob("a/../../other/f", "not ours")
+}
+
 func FuzzFileID(f *testing.F) {
 	f.Add([]byte(`{"file_id": "a/b"}`))
 	f.Add([]byte("\x00"))
@@ -131,6 +160,7 @@ func FuzzParseForeign(f *testing.F) {
 	f.Add("az://ctr/name")
 	f.Add("https://h/ctr/name?sig=x")
 	f.Add("name")
+	f.Add("a/../b")
 	f.Fuzz(func(t *testing.T, value string) {
 		name, ok := parseForeign(value, "ctr")
 		if !ok {

@@ -37,10 +37,11 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 	metrics.Watch("memory_in_use_bytes", "Bytes of transfer buffers in use.", func() float64 { return float64(pool.MemoryInUse()) })
 	metrics.Watch("memory_limit_bytes", "What --memory allows.", func() float64 { return float64(s.pool.Memory) })
 
-	archives, err := openArchives(ctx, s, pool)
+	archives, credentials, err := openArchives(ctx, s, pool)
 	if err != nil {
 		return err
 	}
+	metrics.Watch("credential_expiry_seconds", "Seconds until the first SAS ends; +Inf for credentials that renew themselves.", credentials.secondsLeft)
 	if s.check {
 		return reportCheck(stdout, mount, archives)
 	}
@@ -50,6 +51,7 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 	}
 	defer lock.Unlock() //nolint:errcheck // the process ends here, and the lock with it
 	mount.Keep(lock, s.stateDir, log)
+	defer credentials.follow(ctx, log)()
 	return serveMount(ctx, s, mount, archives, log, metrics)
 }
 
@@ -80,26 +82,26 @@ func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archive
 }
 
 // openArchives opens and checks each container once, whatever ids lead to it.
-func openArchives(ctx context.Context, s *settings, pool *blobstore.Pool) ([]*copytool.Archive, error) {
-	var archives []*copytool.Archive
+func openArchives(ctx context.Context, s *settings, pool *blobstore.Pool) (archives []*copytool.Archive, credentials expiries, err error) {
 	for _, a := range s.archives {
 		container, err := blobstore.Open(a.container, pool)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		checking, cancel := context.WithTimeout(ctx, checkTimeout)
 		err = container.Check(checking)
 		cancel()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		credentials = append(credentials, container)
 		for _, id := range a.ids {
 			archives = append(archives, &copytool.Archive{
 				ID: id, Account: container.Account(), Container: container.ContainerName(), Prefix: a.prefix, Store: container,
 			})
 		}
 	}
-	return archives, nil
+	return archives, credentials, nil
 }
 
 func reportCheck(w io.Writer, mount *copytool.Mount, archives []*copytool.Archive) error {

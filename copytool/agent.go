@@ -67,6 +67,7 @@ type Agent struct {
 	sched    *scheduler
 	markers  *markers
 	recent   *recent
+	room     *room
 
 	session  atomic.Pointer[Session] // the newest; never nil while actions run
 	serving  atomic.Bool             // registered, and not draining
@@ -95,7 +96,7 @@ func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, 
 	}
 	a := &Agent{
 		o: o, fs: fs, register: register, archives: o.Archives, log: o.Log, metrics: o.Metrics, host: host,
-		markers: newMarkers(), recent: newRecent(recentSize),
+		markers: newMarkers(), recent: newRecent(recentSize), room: newRoom(),
 		doubt: make(chan struct{}, 1),
 	}
 	a.sched = newScheduler(o.Limits, a.run, a.sizeOf, o.Journal.ended)

@@ -29,6 +29,14 @@
 // another place in the same millisecond can leave an identity behind whose
 // ETag does not match. That is reported at the restore, never hidden.
 //
+// # When Lustre is full
+//
+// A restore that finds no space waits for some, half an hour at most, and as long as
+// one waits no other begins that nobody is blocked on: who asks for ten thousand
+// files wants those that did not fit when there is room, and not ten thousand
+// failures. Waiting takes no slot. A blocked reader gets ENOSPC at once; before Lustre
+// 2.17 nothing tells readers from other requests, and they wait as well.
+//
 // # When the process dies
 //
 // The coordinator sends an action once, and waits an hour for its end. So what was

@@ -22,6 +22,7 @@ type lane struct {
 	waiting      int // in a queue, or for another action on the same file
 	running      int
 	largeRunning int
+	parked       int // run without a slot; see scheduler.park
 }
 
 // newLane reserves a quarter of the slots for small files.
@@ -49,6 +50,9 @@ func (l *lane) add(t *task) {
 func (l *lane) next() *task {
 	if t := l.urgent.pop(); t != nil {
 		return t
+	}
+	if l.parked > 0 {
+		return nil
 	}
 	if l.largeRunning < l.largeLimit {
 		if t := l.large.pop(); t != nil {

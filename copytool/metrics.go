@@ -95,17 +95,20 @@ type laneCollector struct{ s *scheduler }
 
 var (
 	queueDepth = prometheus.NewDesc(namespace+"_queue_depth", "Actions that wait for a slot.", []string{"op"}, nil)
+	parked     = prometheus.NewDesc(namespace+"_actions_parked", "Actions that have begun and wait for room in Lustre.", []string{"op"}, nil)
 	inFlight   = prometheus.NewDesc(namespace+"_actions_in_flight", "Actions that run.", []string{"op"}, nil)
 )
 
 func (laneCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- queueDepth
 	ch <- inFlight
+	ch <- parked
 }
 
 func (c laneCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range c.s.state() {
 		ch <- prometheus.MustNewConstMetric(queueDepth, prometheus.GaugeValue, float64(l.waiting), l.name)
 		ch <- prometheus.MustNewConstMetric(inFlight, prometheus.GaugeValue, float64(l.running), l.name)
+		ch <- prometheus.MustNewConstMetric(parked, prometheus.GaugeValue, float64(l.parked), l.name)
 	}
 }

@@ -27,10 +27,26 @@ func (j *job) doRestore(ctx context.Context) error {
 		return failf(SizeMismatch, "the copy %q has %d bytes, the file has %d", p.name, p.size(), attr.Size)
 	}
 	layout := j.layoutFor(ctx, p)
-	if err := j.beginRestore(layout); err != nil {
+	if err := j.whenThereIsRoom(ctx, func() error { return j.fill(ctx, p, attr.Size, layout) }); err != nil {
 		return err
 	}
-	if err := j.file.Truncate(attr.Size); err != nil {
+	if p.id != nil {
+		j.recent.put(j.t.fid, p.id)
+	}
+	j.bytes = attr.Size
+	j.t.moved.Store(attr.Size)
+	j.metrics.bytes.WithLabelValues("restore").Add(float64(attr.Size))
+	return nil
+}
+
+// fill makes the nameless file, if there is none yet, and writes the copy into it.
+func (j *job) fill(ctx context.Context, p *place, size int64, layout []byte) error {
+	if j.action == nil {
+		if err := j.beginRestore(layout); err != nil {
+			return err
+		}
+	}
+	if err := j.file.Truncate(size); err != nil {
 		return fmt.Errorf("set the size of the restored file: %w", err)
 	}
 	if err := j.fetch(ctx, p); err != nil {
@@ -40,12 +56,6 @@ func (j *job) doRestore(ctx context.Context) error {
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("sync the restored file: %w", err)
 	}
-	if p.id != nil {
-		j.recent.put(j.t.fid, p.id)
-	}
-	j.bytes = attr.Size
-	j.t.moved.Store(attr.Size)
-	j.metrics.bytes.WithLabelValues("restore").Add(float64(attr.Size))
 	return nil
 }
 

@@ -235,10 +235,7 @@ func (s *scheduler) start(l *lane, t *task) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	t.cancel = cancel
 	l.waiting--
-	l.running++
-	if t.large {
-		l.largeRunning++
-	}
+	s.countRunning(l, t, +1)
 	s.workers.Go(func() {
 		defer cancel(nil)
 		s.work(ctx, l, t)
@@ -318,11 +315,32 @@ func (s *scheduler) freeSlotFor(l *lane, t *task) {
 	s.dispatch()
 }
 
-func (s *scheduler) freeSlot(l *lane, t *task) {
-	l.running--
+// park takes a running task's slot away for as long as wait takes. Meanwhile only
+// urgent tasks of its lane begin.
+func (s *scheduler) park(t *task, wait func()) {
+	s.mu.Lock()
+	l := t.lane
+	l.parked++
+	s.countRunning(l, t, -1)
+	s.dispatch()
+	s.mu.Unlock()
+	wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.parked--
+	s.countRunning(l, t, +1) // above the limit, perhaps, until some have ended
+	s.dispatch()
+}
+
+func (s *scheduler) countRunning(l *lane, t *task, n int) {
+	l.running += n
 	if t.large {
-		l.largeRunning--
+		l.largeRunning += n
 	}
+}
+
+func (s *scheduler) freeSlot(l *lane, t *task) {
+	s.countRunning(l, t, -1)
 	s.dispatch()
 	if s.quiet != nil && len(s.tasks) == 0 {
 		close(s.quiet)
@@ -366,6 +384,7 @@ func (s *scheduler) abort(cause error) {
 type laneState struct {
 	name             string
 	waiting, running int
+	parked           int
 }
 
 func (s *scheduler) state() []laneState {
@@ -373,7 +392,7 @@ func (s *scheduler) state() []laneState {
 	defer s.mu.Unlock()
 	states := make([]laneState, 0, 3)
 	for _, l := range s.lanes()[1:] {
-		states = append(states, laneState{l.name, l.waiting, l.running})
+		states = append(states, laneState{l.name, l.waiting, l.running, l.parked})
 	}
 	return states
 }

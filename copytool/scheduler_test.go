@@ -125,7 +125,7 @@ func TestLanesHaveLimitsOfTheirOwn(t *testing.T) {
 		restore, remove := testTask(llapi.ActionRestore, 100, 100), testTask(llapi.ActionRemove, 101, 101)
 		st.submit(append(tasks, restore, remove), nil)
 		synctest.Wait()
-		want := []laneState{{"RESTORE", 0, 1}, {"ARCHIVE", 3, 2}, {"REMOVE", 0, 1}}
+		want := []laneState{{"RESTORE", 0, 1, 0}, {"ARCHIVE", 3, 2, 0}, {"REMOVE", 0, 1, 0}}
 		if got := st.state(); !slices.Equal(got, want) {
 			t.Errorf("lanes: %v, want %v", got, want)
 		}

@@ -123,8 +123,8 @@ func wantZeros(t *testing.T, f *os.File, from, to int64) {
 	}
 }
 
-// TestOddNames has every kind of name that a POSIX file system allows and a URL does not.
-func TestOddNames(t *testing.T) {
+// TestP24OddNames has every kind of name that a POSIX file system allows and a URL does not.
+func TestP24OddNames(t *testing.T) {
 	e, _ := start(t)
 	long := strings.Repeat("d23456789/", 120) + "file"
 	names := []string{

@@ -64,8 +64,8 @@ func TestLeaseHeld(t *testing.T) {
 	}
 }
 
-// TestReplacedDuringRestore puts another blob in place between two ranges.
-func TestReplacedDuringRestore(t *testing.T) {
+// TestH04ReplacedDuringRestore puts another blob in place between two ranges.
+func TestH04ReplacedDuringRestore(t *testing.T) {
 	e, c := startSpare(t)
 	p := e.released("f", faultFiles["blocks"])
 	e.gate.Fault(isGetOf("f"), -1, second(func() { e.overwriteBlob("f", randomBytes(len(faultFiles["blocks"]), 77)) }))
@@ -240,9 +240,9 @@ func (e *env) stall(at func(*http.Request) bool) stall {
 	return s
 }
 
-// TestCancelOfStalledTransfers: nothing but the cancel can end them in the
+// TestP01CancelledTransfersEnd: nothing but the cancel can end them in the
 // time that this test has.
-func TestCancelOfStalledTransfers(t *testing.T) {
+func TestP01CancelledTransfersEnd(t *testing.T) {
 	e, c := startSpare(t)
 	e.released("restore", faultFiles["blocks"])
 	e.write("archive", faultFiles["blocks"])

@@ -102,9 +102,9 @@ func TestLustreFaultsInRestore(t *testing.T) {
 	}
 }
 
-// TestProgressAnswers has a transfer wait in the gate until its progress has
+// TestP20RefusedProgressStopsTheTransfer has a transfer wait in the gate until its progress has
 // been answered.
-func TestProgressAnswers(t *testing.T) {
+func TestP20RefusedProgressStopsTheTransfer(t *testing.T) {
 	e, c := startSpare(t, "--progress-interval", "100ms")
 	for _, f := range []lustreFault{
 		{"progress", []string{"errno=ECANCELED", "count=1"}, "Canceled", syscall.ECANCELED},

@@ -11,7 +11,7 @@ import (
 	"lhsm-azblob/testenv"
 )
 
-func TestRenameThenRestore(t *testing.T) {
+func TestP07RenameThenRestore(t *testing.T) {
 	e, _ := start(t)
 	content := randomBytes(10_000, 1)
 	e.released("old/name", content)
@@ -31,9 +31,9 @@ func TestRenameOfTheDirectoryThenRestore(t *testing.T) {
 	e.wantContent("new/name", content)
 }
 
-// TestReuseOfAnOldPath is the way in which tools that go by path destroy data:
+// TestH01RenameAndReuse is the way in which tools that go by path destroy data:
 // a renamed, released file must not lose its only copy to its successor.
-func TestReuseOfAnOldPath(t *testing.T) {
+func TestH01RenameAndReuse(t *testing.T) {
 	e, _ := start(t)
 	first, second := randomBytes(10_000, 1), randomBytes(20_000, 2)
 	e.released("a", first)
@@ -77,25 +77,6 @@ func TestRenamedAndChanged(t *testing.T) {
 	e.wantNoBlob("before")
 	e.lfs("hsm_release", e.path("after"))
 	e.wantContent("after", []byte("onetwo"))
-}
-
-func TestHardLinks(t *testing.T) {
-	e, _ := start(t)
-	content := randomBytes(10_000, 4)
-	e.write("one", content)
-	if err := os.Link(e.path("one"), e.path("two")); err != nil {
-		t.Fatal(err)
-	}
-	e.hsm("archive", "one")
-	e.wantState("two", stateArchived)
-	if names := e.blobNames(); len(names) != 1 {
-		t.Errorf("one file with two names became the blobs %q, want one", names)
-	}
-	e.lfs("hsm_release", e.path("two"))
-	if err := os.Remove(e.path("one")); err != nil {
-		t.Fatal(err)
-	}
-	e.wantContent("two", content)
 }
 
 // TestBlobChangedBehindOurBack must end in an error for the reader, never in bytes
@@ -197,8 +178,8 @@ func TestRemoveOfAnotherFilesBlob(t *testing.T) {
 	e.wantBlob("f", []byte("new"))
 }
 
-// TestPrefix puts a whole file system below a folder of the container.
-func TestPrefix(t *testing.T) {
+// TestP08PrefixBothWays puts a whole file system below a folder of the container.
+func TestP08PrefixBothWays(t *testing.T) {
 	e, _ := start(t, "--prefix", "site/lustre")
 	e.released("dir/f", []byte("content"))
 	e.wantBlob("site/lustre/dir/f", []byte("content"))

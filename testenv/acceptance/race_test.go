@@ -10,9 +10,9 @@ import (
 	"lhsm-azblob/testenv"
 )
 
-// TestWriteDuringArchive changes a file when all of its bytes have been sent
+// TestH02TornCopy changes a file when all of its bytes have been sent
 // and only the commit is missing.
-func TestWriteDuringArchive(t *testing.T) {
+func TestH02TornCopy(t *testing.T) {
 	e, c := start(t, "--block-size", "8MiB")
 	content := randomBytes(3*blockSize, 1)
 	p := e.write("f", content)
@@ -48,8 +48,8 @@ func TestWriteDuringReArchive(t *testing.T) {
 	e.wantBlob("f", first)
 }
 
-// TestOldBlobStaysUntilTheNewIsComplete looks at the container just before the commit.
-func TestOldBlobStaysUntilTheNewIsComplete(t *testing.T) {
+// TestP10OldCopyStaysUntilTheNewIsThere looks at the container just before the commit.
+func TestP10OldCopyStaysUntilTheNewIsThere(t *testing.T) {
 	e, _ := start(t, "--block-size", "8MiB")
 	first := randomBytes(2*blockSize, 1)
 	p := e.archived("f", first)
@@ -204,7 +204,7 @@ func TestSecondCopytoolOnOneMount(t *testing.T) {
 	e.archived("f", []byte("the first one still works"))
 }
 
-func TestWrongArchiveIDWaits(t *testing.T) {
+func TestP26UnservedArchiveIDWaits(t *testing.T) {
 	e := newEnv(t, testenv.Options{})
 	c := e.startCopytool(e.lustre.Mount(), "--archive-id", "2")
 	p := e.write("f", []byte("a"))

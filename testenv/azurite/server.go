@@ -74,8 +74,8 @@ func (s *Server) SAS(containerName, perms string, expiry time.Time) (string, err
 	q, err := sas.BlobSignatureValues{
 		ContainerName: containerName,
 		Permissions:   perms,
-		// Before any expiry, also one in the past.
-		StartTime:  expiry.Add(-24 * time.Hour).UTC(),
+		// Before now, and before any expiry, also one in the past.
+		StartTime:  earlier(expiry, time.Now()).Add(-24 * time.Hour).UTC(),
 		ExpiryTime: expiry.UTC(),
 		Protocol:   sas.ProtocolHTTPSandHTTP,
 	}.SignWithSharedKey(cred)
@@ -105,6 +105,13 @@ func (s *Server) CreateContainer(ctx context.Context, name string, client ...*ht
 		return "", fmt.Errorf("create container %s: %w", name, err)
 	}
 	return s.ContainerURL(name), nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func (s *Server) sharedKey() (*container.SharedKeyCredential, error) {

@@ -35,7 +35,10 @@ type Options struct {
 }
 
 // A Request is what the gate remembers of a request.
-type Request struct{ Method, Path, Query string }
+type Request struct {
+	Method, Path, Query string
+	From                string // address of the client, one for each connection
+}
 
 // A Hold catches requests until it is released.
 type Hold struct {
@@ -84,7 +87,7 @@ func (g *Gate) Close() {
 func (g *Gate) pass(r *http.Request) bool {
 	if g.remember {
 		g.mu.Lock()
-		g.seen = append(g.seen, Request{r.Method, r.URL.Path, r.URL.RawQuery})
+		g.seen = append(g.seen, Request{r.Method, r.URL.Path, r.URL.RawQuery, r.RemoteAddr})
 		g.mu.Unlock()
 	}
 	return g.waitFor(r, false)

@@ -21,6 +21,22 @@ const (
 	largestPiece    = 256 << 10
 )
 
+// What a request must get of the limit, and how many there are at least. The
+// service ends a request that takes more than ten minutes for a MiB; and what the
+// peers send before they notice that they are slowed down is some 64 KiB for each.
+const (
+	leastRate     = 64 << 10 // bytes per second
+	fewestSharing = 4        // so that large blocks do not keep small files out
+)
+
+// requestsFor is how many requests in flight may share the limit.
+func requestsFor(bytesPerSecond, transfers int64) int64 {
+	if bytesPerSecond <= 0 {
+		return transfers
+	}
+	return min(transfers, max(bytesPerSecond/leastRate, fewestSharing))
+}
+
 func (b *bandwidth) set(bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {
 		b.limiter.Store(nil)

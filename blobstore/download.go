@@ -91,7 +91,7 @@ func (d *download) fetchAll(ctx context.Context, piece int64) (crc uint64, err e
 				return err
 			}
 			crcs[i] = checksum(buf.bytes)
-			return d.write(buf.bytes, offset)
+			return d.write(gctx, buf.bytes, offset)
 		})
 	}
 	if werr := g.Wait(); werr != nil {
@@ -215,7 +215,12 @@ func atEnd(body io.Reader) error {
 }
 
 // write puts a piece into place.
-func (d *download) write(data []byte, offset int64) error {
+func (d *download) write(ctx context.Context, data []byte, offset int64) error {
+	done, err := d.pool.fileAccess(ctx, len(data))
+	if err != nil {
+		return err
+	}
+	defer done()
 	if !d.options.Holes {
 		return d.writeAt(data, offset)
 	}

@@ -14,7 +14,7 @@ import (
 //
 // Who is first and does not fit is waited for; nobody slips in behind it.
 type gate struct {
-	capacity int64
+	capacity int64 // guarded by mu where resize is used
 
 	mu    sync.Mutex // guards what follows
 	inUse int64
@@ -65,6 +65,15 @@ func (g *gate) release(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inUse -= n
+	g.grant()
+}
+
+// resize changes the capacity. What is handed out beyond it stays so until it is
+// given back.
+func (g *gate) resize(capacity int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.capacity = capacity
 	g.grant()
 }
 

@@ -188,3 +188,83 @@ func TestFailedCopy(t *testing.T) {
 		t.Errorf("failed copy: %v", err)
 	}
 }
+
+// Below 64 KiB/s for each request there are fewer at a time, so that each is done
+// in time.
+func TestLowBandwidthAllowsFewRequests(t *testing.T) {
+	for _, c := range []struct{ limit, transfers, want int64 }{
+		{0, 96, 96}, {100 << 20, 96, 96}, {512 << 10, 96, 8}, {64 << 10, 96, 4}, {64 << 10, 2, 2},
+	} {
+		if got := requestsFor(c.limit, c.transfers); got != c.want {
+			t.Errorf("%d requests share %d bytes/s, want %d", got, c.limit, c.want)
+		}
+	}
+	c := openSink(t, PoolOptions{Bandwidth: 320 << 10, Transfers: 50}, ContainerOptions{BlockSize: testBlock})
+	var inFlight, most atomic.Int64
+	inject(c.pool, func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+		if n := inFlight.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer inFlight.Add(-1)
+		return real.RoundTrip(req)
+	})
+	if _, err := c.Upload(t.Context(), "a", patternSource{}, 8*testBlock, UploadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := most.Load(); n > 5 {
+		t.Errorf("%d requests at a time share 320 KiB/s, want 5", n)
+	}
+	c.pool.SetBandwidth(0)
+	if n := c.pool.slots.capacity; n != 50 {
+		t.Errorf("%d requests without a limit, want 50", n)
+	}
+}
+
+// A file system that hangs, or is slow, gets so many calls at a time, and no more:
+// each holds a thread.
+func TestFileAccessIsBounded(t *testing.T) {
+	const transfers = 2
+	c := openSink(t, PoolOptions{Transfers: transfers}, ContainerOptions{BlockSize: testBlock})
+	var calls, most atomic.Int64
+	slow := slowFile{func() {
+		if n := calls.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		<-time.After(time.Millisecond)
+		calls.Add(-1)
+	}}
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			n := Name("f" + strings.Repeat("x", i))
+			size := int64(1+i%2*5) * testBlock
+			info, err := c.Upload(t.Context(), n, slow, size, UploadOptions{})
+			if err == nil {
+				_, err = c.Download(t.Context(), n, slow, DownloadOptions{ETag: info.ETag, Size: size})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := most.Load(); n > transfers*filesPerTransfer {
+		t.Errorf("%d reads and writes of files at a time, want at most %d", n, transfers*filesPerTransfer)
+	}
+	if n := c.pool.files.used(); n != 0 {
+		t.Errorf("%d reads and writes of files were never given back", n)
+	}
+}
+
+// A slowFile does something in every call.
+type slowFile struct{ call func() }
+
+func (f slowFile) ReadAt(p []byte, off int64) (int, error) {
+	f.call()
+	return patternSource{}.ReadAt(p, off)
+}
+
+func (f slowFile) WriteAt(p []byte, _ int64) (int, error) {
+	f.call()
+	return len(p), nil
+}

@@ -1,6 +1,7 @@
 package blobstore
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net/http"
@@ -10,7 +11,7 @@ import (
 // PoolOptions are the limits that all containers of a process share. Zero
 // values are defaults.
 type PoolOptions struct {
-	Transfers int   // requests in flight; 0: 64
+	Transfers int   // requests in flight; 0: 64. A low Bandwidth allows fewer
 	Memory    int64 // bytes of buffers; 0: 1 GiB
 	Bandwidth int64 // bytes per second on the wire, both directions together; 0: no limit
 
@@ -43,7 +44,8 @@ type RequestEvent struct {
 type Pool struct {
 	options   PoolOptions
 	memory    *memory
-	slots     gate
+	slots     gate // requests
+	files     gate // reads and writes of the callers' files
 	pause     pause
 	bandwidth bandwidth
 	transport http.RoundTripper
@@ -81,9 +83,9 @@ func NewPool(o PoolOptions) *Pool {
 	p := &Pool{
 		options: o,
 		memory:  newMemory(o.Memory),
-		slots:   gate{capacity: int64(o.Transfers)},
+		files:   gate{capacity: int64(o.Transfers) * filesPerTransfer},
 	}
-	p.bandwidth.set(o.Bandwidth)
+	p.SetBandwidth(o.Bandwidth)
 	p.transport = newTransport(o, &p.bandwidth)
 	return p
 }
@@ -96,7 +98,23 @@ func (p *Pool) RequestsInFlight() int { return int(p.slots.used()) }
 
 // SetBandwidth changes the limit, also of transfers under way: bytes per
 // second, 0 for none.
-func (p *Pool) SetBandwidth(bytesPerSecond int64) { p.bandwidth.set(bytesPerSecond) }
+func (p *Pool) SetBandwidth(bytesPerSecond int64) {
+	p.bandwidth.set(bytesPerSecond)
+	p.slots.resize(requestsFor(bytesPerSecond, int64(p.options.Transfers)))
+}
+
+// filesPerTransfer is how many reads and writes of files may be under way for each
+// request that may be in flight. Every one that blocks holds a thread, and a file
+// system that hangs would let there be as many as there are buffers.
+const filesPerTransfer = 2
+
+// fileAccess waits until one more file may be read or written, n bytes of it.
+func (p *Pool) fileAccess(ctx context.Context, n int) (done func(), err error) {
+	if err := p.files.acquire(ctx, 1, int64(n)); err != nil {
+		return nil, err
+	}
+	return func() { p.files.release(1) }, nil
+}
 
 // Close closes idle connections and gives idle memory back. Transfers may go on
 // and new ones may start.

@@ -133,7 +133,7 @@ func (u *upload) putBlob(ctx context.Context) (Info, error) {
 			return Info{}, err
 		}
 		defer buf.release()
-		if err := u.read(buf.bytes, 0); err != nil {
+		if err := u.read(ctx, buf.bytes, 0); err != nil {
 			return Info{}, err
 		}
 		data = buf.bytes
@@ -197,10 +197,7 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err er
 
 // stage reads one block and sends it, if the service does not have it.
 func (u *upload) stage(ctx context.Context, i int, data []byte) (crc uint64, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	if err := u.read(data, int64(i)*u.blockSize); err != nil {
+	if err := u.read(ctx, data, int64(i)*u.blockSize); err != nil {
 		return 0, err
 	}
 	crc = checksum(data)
@@ -238,8 +235,13 @@ func (u *upload) commit(ctx context.Context, ids []string, crc uint64) (Info, er
 }
 
 // read fills data from the source.
-func (u *upload) read(data []byte, offset int64) error {
+func (u *upload) read(ctx context.Context, data []byte, offset int64) error {
+	done, err := u.pool.fileAccess(ctx, len(data))
+	if err != nil {
+		return err
+	}
 	n, err := u.src.ReadAt(data, offset)
+	done()
 	switch {
 	case n == len(data):
 		return nil

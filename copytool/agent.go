@@ -20,7 +20,8 @@ type Options struct {
 	Limits   Limits // 64 archives, 64 restores, 16 removes
 	Conflict ConflictPolicy
 	// ProgressInterval is the time between two reports of one running action
-	// (5 s). An action that waits is reported every 20 of them.
+	// (5 s). An action that waits is reported every 20 of them, or every 20 minutes
+	// where thousands do.
 	ProgressInterval time.Duration
 	DrainTimeout     time.Duration // 5 min
 	// RenewInterval is the time between two renewals of the registration (1 min).

@@ -3,6 +3,8 @@ package copytool
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 	"syscall"
 	"time"
 
@@ -10,11 +12,13 @@ import (
 )
 
 // Waiting actions are reported more rarely than running ones: only so that the
-// coordinator does not time them out (after an hour by default), and no more
-// than so many at a time, since each is a request to a metadata server.
+// coordinator does not time them out (after an hour by default). Each report is a
+// request to a metadata server, so however many wait, no more are sent than it takes
+// to be in time with all, and the running ones come first.
 const (
-	waitingIntervals = 20
-	maxWaitingBeats  = 1000
+	waitingIntervals = 20               // from one report of a waiting action to the next, where few wait
+	longestSilence   = 20 * time.Minute // about any action
+	waitingBeats     = 250              // in an interval, unless more are needed
 )
 
 // reportProgress is the one goroutine that reports, for all actions. Reports
@@ -33,24 +37,28 @@ func (a *Agent) reportProgress(ctx context.Context) {
 }
 
 func (a *Agent) beat(now time.Time) {
-	running, waiting := a.sched.due(now.Add(-waitingIntervals * a.o.ProgressInterval))
-	for _, t := range running {
-		a.beatOne(t, now)
-	}
-	for _, t := range waiting[:min(len(waiting), maxWaitingBeats)] {
-		a.beatOne(t, now)
+	interval := a.o.ProgressInterval
+	silence := min(waitingIntervals*interval, longestSilence)
+	running, waiting := a.sched.due(now.Add(-silence), waitingShare(a.sched.waiting(), interval))
+	for _, t := range slices.Concat(running, waiting) {
+		a.beatOne(t)
 	}
 }
 
+// waitingShare is how many of the actions that wait are reported in an interval.
+func waitingShare(waiting int, interval time.Duration) int {
+	inTime := float64(waiting) * float64(interval) / float64(longestSilence)
+	return max(waitingBeats, int(math.Ceil(inTime)))
+}
+
 // beatOne tells how far an action is, and hears whether it is still wanted.
-func (a *Agent) beatOne(t *task, now time.Time) {
+func (a *Agent) beatOne(t *task) {
 	if t.ending.Load() {
 		return
 	}
 	moved := t.moved.Load()
 	t.reported = min(t.reported, moved) // an upload can start again
 	err := a.current().ReportProgress(t.item, llapi.Extent{Offset: uint64(t.reported), Length: uint64(moved - t.reported)})
-	t.lastBeat = now
 	switch {
 	case err == nil:
 		t.reported = moved

@@ -8,6 +8,7 @@ import "time"
 func (s *scheduler) rest(l *lane, t *task, d time.Duration) {
 	t.in = &s.resting
 	t.lane.waiting++
+	t.unheard = s.unheard.PushBack(t)
 	t.ending.Store(false)
 	if t.failed {
 		s.releaseFile(t)
@@ -28,12 +29,12 @@ func (s *scheduler) wake(t *task) {
 	if t.in != &s.resting {
 		return
 	}
-	t.lane.waiting--
+	s.waitsNoMore(t)
 	l := s.refusals
 	if t.redo && t.cause == nil {
 		l = s.laneFor(t.item.Action)
 	}
-	l.add(t)
+	s.wait(l, t)
 	s.dispatch()
 }
 
@@ -58,6 +59,6 @@ func (s *scheduler) restingTasks() (tasks []*task) {
 // lastWord lets a resting task try once more before the process stops.
 func (s *scheduler) lastWord(t *task) {
 	t.cause = s.stopped
-	t.lane.waiting--
-	s.refusals.add(t)
+	s.waitsNoMore(t)
+	s.wait(s.refusals, t)
 }

@@ -1,6 +1,7 @@
 package copytool
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -18,13 +19,6 @@ type Limits struct {
 // call to a metadata server.
 const refusals = 8
 
-// A CANCEL can arrive before its target does. It is remembered for so long,
-// and so many are.
-const (
-	earlyCancelAge = time.Minute
-	maxEarly       = 10_000
-)
-
 // A scheduler decides which task runs when. Nothing in it waits but what run
 // and size do on goroutines of their own, and a task costs the same whether
 // ten are queued or a hundred thousand.
@@ -41,17 +35,19 @@ type scheduler struct {
 	archives *lane
 	removes  *lane
 	refusals *lane
-	resting  fifo              // where tasks are whose end was not taken; nothing is ever in it
-	early    map[key]time.Time // cancels whose target has not been seen
-	stopped  error             // set by abort: new tasks are ended with it
-	doubles  []*task           // not told of yet
-	quiet    chan struct{}     // closed when no task is left; nil if nobody waits
+	resting  fifo               // where tasks are whose end was not taken; nothing is ever in it
+	started  map[*task]struct{} // and not ended, nor resting
+	unheard  list.List          // tasks that wait, as *task; first those that the coordinator was told of longest ago
+	early    earlyCancels
+	stopped  error         // set by abort: new tasks are ended with it
+	doubles  []*task       // not told of yet
+	quiet    chan struct{} // closed when no task is left; nil if nobody waits
 }
 
 func newScheduler(l Limits, run func(context.Context, *task) time.Duration, size func(*task) int64, double func(*task)) *scheduler {
 	s := &scheduler{
 		run: run, size: size, double: double,
-		tasks: map[key]*task{}, files: map[llapi.FID]*fifo{}, early: map[key]time.Time{},
+		tasks: map[key]*task{}, files: map[llapi.FID]*fifo{}, started: map[*task]struct{}{},
 		restores: newLane("RESTORE", l.Restores), archives: newLane("ARCHIVE", l.Archives), removes: newLane("REMOVE", l.Removes),
 		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
 	}
@@ -82,7 +78,7 @@ func (s *scheduler) submit(tasks []*task, cancels []key) {
 	defer s.tellDoubles()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	canceled := map[key]bool{}
+	now, canceled := time.Now(), map[key]bool{}
 	for _, k := range cancels {
 		canceled[k] = true
 	}
@@ -91,7 +87,7 @@ func (s *scheduler) submit(tasks []*task, cancels []key) {
 			continue
 		}
 		s.tasks[t.key] = t
-		if canceled[t.key] || s.takeEarly(t.key) {
+		if s.early.take(t.key, now) || canceled[t.key] {
 			delete(canceled, t.key)
 			t.cause = errCanceled
 		}
@@ -124,10 +120,27 @@ func (s *scheduler) enqueue(t *task) {
 		t.cause = s.stopped
 	}
 	if t.cause != nil {
-		s.refusals.add(t)
+		s.wait(s.refusals, t)
 		return
 	}
-	s.laneFor(t.item.Action).add(t)
+	s.wait(s.laneFor(t.item.Action), t)
+}
+
+// wait queues a task until a slot of the lane is free.
+func (s *scheduler) wait(l *lane, t *task) {
+	l.add(t)
+	if t.cause == nil { // else the coordinator hears of its end at once
+		t.unheard = s.unheard.PushBack(t)
+	}
+}
+
+// waitsNoMore is for a task that leaves its queue.
+func (s *scheduler) waitsNoMore(t *task) {
+	t.lane.waiting--
+	if t.unheard != nil {
+		s.unheard.Remove(t.unheard)
+		t.unheard = nil
+	}
 }
 
 // cancelTask ends the task with the cause, wherever it is.
@@ -143,24 +156,7 @@ func (s *scheduler) cancelLocked(k key) {
 		s.endLocked(t, errCanceled)
 		return
 	}
-	now := time.Now()
-	if len(s.early) >= maxEarly {
-		for k, seen := range s.early {
-			if now.Sub(seen) > earlyCancelAge {
-				delete(s.early, k)
-			}
-		}
-	}
-	if len(s.early) < maxEarly {
-		s.early[k] = now
-	}
-}
-
-// takeEarly tells whether the action was cancelled before it was seen.
-func (s *scheduler) takeEarly(k key) bool {
-	seen, ok := s.early[k]
-	delete(s.early, k)
-	return ok && time.Since(seen) <= earlyCancelAge
+	s.early.note(k, time.Now())
 }
 
 // endLocked interrupts a running task, and takes a waiting one out of its
@@ -177,8 +173,8 @@ func (s *scheduler) endLocked(t *task, cause error) {
 		return
 	}
 	t.cause = cause
-	t.lane.waiting--
-	s.refusals.add(t)
+	s.waitsNoMore(t)
+	s.wait(s.refusals, t)
 	s.releaseFile(t)
 }
 
@@ -234,7 +230,8 @@ func (s *scheduler) start(l *lane, t *task) {
 	// and end with a cause, by cancelTask or abort.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	t.cancel = cancel
-	l.waiting--
+	s.waitsNoMore(t)
+	s.started[t] = struct{}{}
 	s.countRunning(l, t, +1)
 	s.workers.Go(func() {
 		defer cancel(nil)
@@ -309,9 +306,10 @@ func (s *scheduler) stepAside(ctx context.Context, l *lane, t *task, size int64)
 // freeSlotFor gives the slot back and queues the task among the large ones.
 func (s *scheduler) freeSlotFor(l *lane, t *task) {
 	l.running--
+	delete(s.started, t)
 	s.releaseFile(t)
 	t.large = true
-	l.add(t)
+	s.wait(l, t)
 	s.dispatch()
 }
 
@@ -341,6 +339,7 @@ func (s *scheduler) countRunning(l *lane, t *task, n int) {
 
 func (s *scheduler) freeSlot(l *lane, t *task) {
 	s.countRunning(l, t, -1)
+	delete(s.started, t)
 	s.dispatch()
 	if s.quiet != nil && len(s.tasks) == 0 {
 		close(s.quiet)
@@ -397,19 +396,32 @@ func (s *scheduler) state() []laneState {
 	return states
 }
 
-// due returns every running task that has begun to run before now, and waiting
-// ones of which the coordinator has not heard since the given time.
-func (s *scheduler) due(since time.Time) (running, waiting []*task) {
+// due returns the running tasks, and those waiting ones of which the coordinator
+// has not heard since the given time: the most silent first, and so many at most.
+// Those count as heard of.
+func (s *scheduler) due(since time.Time, most int) (running, waiting []*task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, t := range s.tasks {
-		switch {
-		case t.cause != nil:
-		case t.in == nil:
+	for t := range s.started {
+		if t.cause == nil {
 			running = append(running, t)
-		case t.lastBeat.Before(since):
-			waiting = append(waiting, t)
 		}
 	}
+	for e := s.unheard.Front(); e != nil && len(waiting) < most; e = s.unheard.Front() {
+		t := e.Value.(*task)
+		if !t.lastBeat.Before(since) {
+			break
+		}
+		waiting = append(waiting, t)
+		s.unheard.MoveToBack(e)
+		t.lastBeat = time.Now()
+	}
 	return running, waiting
+}
+
+// waiting is how many tasks wait for a slot, or for another on the same file.
+func (s *scheduler) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unheard.Len()
 }

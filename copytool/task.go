@@ -1,6 +1,7 @@
 package copytool
 
 import (
+	"container/list"
 	"context"
 	"sync/atomic"
 	"time"
@@ -35,11 +36,12 @@ type task struct {
 	moved  atomic.Int64 // bytes so far
 	ending atomic.Bool  // its end is being reported: no more progress
 
-	reported int64     // bytes told to the coordinator; the reporter's own
-	lastBeat time.Time // when the coordinator last heard of it; the reporter's own
+	reported int64 // bytes told to the coordinator; the reporter's own
 
 	// The rest is guarded by the scheduler's mu.
 
+	lastBeat  time.Time     // when the coordinator last heard of it while it waits
+	unheard   *list.Element // its place among those that wait; nil for others
 	lane      *lane
 	in        *fifo // where it waits; nil while it runs
 	cancel    context.CancelCauseFunc

@@ -25,6 +25,13 @@ const (
 	oneRun     = options.OneRun
 )
 
+// The most that can be asked for. A file system that hangs holds a thread for each
+// action that runs and two for each transfer, and Go ends a program at 10,000.
+const (
+	mostActions   = 2000 // of a kind
+	mostTransfers = 1000
+)
+
 // table has all options. The defaults suit a data mover with 16
 // cores and a 25 Gb/s interface, which 64 to 96 requests of 8 MiB keep full.
 var table = options.Table[settings]{
@@ -55,12 +62,12 @@ var table = options.Table[settings]{
 			opt("authority-host", "URL", "", "identity service of a sovereign cloud; empty goes by the container's URL", urlText{text(func(s *settings) *string { return &s.container.Credential.AuthorityHost })}, perArchive),
 		}},
 		{Title: "How much at a time", Options: []*option{
-			opt("archives", "N", "64", "archives that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Archives }, 1, 10000), anywhere),
-			opt("restores", "N", "64", "restores that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Restores }, 1, 10000), anywhere),
-			opt("removes", "N", "16", "removes that run at a time", count(func(s *settings) *int { return &s.limits.Removes }, 1, 10000), anywhere),
-			opt("transfers", "N", "96", "requests to Blob storage in flight, all actions together", count(func(s *settings) *int { return &s.pool.Transfers }, 1, 10000), anywhere),
+			opt("archives", "N", "64", "archives that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Archives }, 1, mostActions), anywhere),
+			opt("restores", "N", "64", "restores that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *settings) *int { return &s.limits.Restores }, 1, mostActions), anywhere),
+			opt("removes", "N", "16", "removes that run at a time", count(func(s *settings) *int { return &s.limits.Removes }, 1, mostActions), anywhere),
+			opt("transfers", "N", "96", "requests to Blob storage in flight, all actions together; a bandwidth below 64 KiB/s for each allows fewer", count(func(s *settings) *int { return &s.pool.Transfers }, 1, mostTransfers), anywhere),
 			opt("block-size", "SIZE", "0", "bytes of a block, 64KiB to 4000MiB; 0 goes by the file's size, from 8MiB", sizeOrZero(func(s *settings) *int64 { return &s.container.BlockSize }, 64<<10, 4000<<20), perArchive),
-			opt("memory", "SIZE", "2GiB", "bytes of buffers for all transfers, 64MiB or more", size(func(s *settings) *int64 { return &s.pool.Memory }, 64<<20, 1<<44), anywhere),
+			opt("memory", "SIZE", "1GiB", "bytes of buffers for all transfers, 64MiB or more; the process takes up to 64 MiB besides, and 1 KiB for each action that waits", size(func(s *settings) *int64 { return &s.pool.Memory }, 64<<20, 1<<44), anywhere),
 			opt("bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *settings) *int64 { return &s.pool.Bandwidth }, 64<<10, 1<<44), anywhere),
 		}},
 		{Title: "When Blob storage does not answer", Options: []*option{

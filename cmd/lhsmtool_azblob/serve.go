@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"lhsm-azblob/blobstore"
@@ -17,11 +19,18 @@ import (
 // wrong address is reported and not waited for.
 const checkTimeout = 30 * time.Second
 
+// garbage is how much of it there may be, in percent of what is in use: half of
+// what Go thinks best, for less memory beside --memory, whose buffers are not Go's.
+const garbage = 50
+
 // serve checks everything that can be wrong before the coordinator is told,
 // and then is a copytool until it is stopped.
 func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 	if err := copytool.CheckCapabilities(); err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
 	}
 	mount, err := copytool.OpenMount(s.mount)
 	if err != nil {

@@ -18,7 +18,19 @@ import (
 // the race detector when the test is.
 func Binary(t testing.TB, pkg string) string {
 	t.Helper()
-	path, err := built("program "+pkg, func() (string, error) { return buildProgram(pkg) })
+	return program(t, pkg, raceEnabled)
+}
+
+// PlainBinary is Binary without the race detector, for tests that look at how
+// much memory, and how many threads, a program takes.
+func PlainBinary(t testing.TB, pkg string) string {
+	t.Helper()
+	return program(t, pkg, false)
+}
+
+func program(t testing.TB, pkg string, race bool) string {
+	t.Helper()
+	path, err := built(fmt.Sprint("program ", pkg, race), func() (string, error) { return buildProgram(pkg, race) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,14 +66,14 @@ func built(key string, build func() (string, error)) (string, error) {
 	return once()
 }
 
-func buildProgram(pkg string) (string, error) {
+func buildProgram(pkg string, race bool) (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
 	variant := "plain"
 	args := []string{"build"}
-	if raceEnabled {
+	if race {
 		variant, args = "race", append(args, "-race")
 	}
 	path := filepath.Join(root, "build", "test", variant, filepath.Base(pkg))

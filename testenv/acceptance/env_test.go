@@ -35,6 +35,7 @@ type env struct {
 	gate   *gate.Gate
 	// containerURL leads through the gate; blobs goes to the server directly.
 	containerURL string
+	program      string // the copytool
 	keyFile      string
 	runDir       string // where copytools keep their locks
 	stateDir     string // and their journals
@@ -64,6 +65,7 @@ func newEnv(t *testing.T, o testenv.Options) *env {
 	}
 	return &env{
 		t: t, lustre: testenv.StartLustre(t, o), gate: g, containerURL: g.URL + u.Path,
+		program: testenv.Binary(t, "./cmd/lhsmtool_azblob"),
 		keyFile: key, runDir: t.TempDir(), stateDir: t.TempDir(), blobs: client,
 	}
 }

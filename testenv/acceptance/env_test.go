@@ -44,7 +44,11 @@ type env struct {
 
 func newEnv(t *testing.T, o testenv.Options) *env {
 	t.Helper()
-	server := azurite.Start(t)
+	return newEnvOn(t, azurite.Start(t), o)
+}
+
+func newEnvOn(t *testing.T, server *azurite.Server, o testenv.Options) *env {
+	t.Helper()
 	direct := server.NewContainer(t)
 	u, err := url.Parse(direct)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -47,6 +48,18 @@ func newServer(endpoint string, o Options, p *process) *Server {
 func (s *Server) Stop() {
 	_ = s.p.proc.Kill() // may have ended by itself
 	<-s.p.done
+}
+
+// Shutdown ends the Azurite after it has written what it holds to its location,
+// which it otherwise does every five seconds only. Cut its clients off before: what
+// it answers meanwhile may be lost.
+func (s *Server) Shutdown() {
+	_ = s.p.proc.Signal(syscall.SIGTERM) // may have ended by itself
+	select {
+	case <-s.p.closed:
+	case <-s.p.done:
+	}
+	s.Stop() // it would wait for requests that it does not answer any more
 }
 
 // Done is closed when the Azurite has ended.

@@ -197,9 +197,9 @@ func (l *load) check() {
 }
 
 // openActions are the lines of hsm.actions that are not about something finished.
-func (l *load) openActions() (open []string) {
-	l.t.Helper()
-	for line := range strings.Lines(l.lustre.GetParam("mdt.*.hsm.actions")) {
+func (e *env) openActions() (open []string) {
+	e.t.Helper()
+	for line := range strings.Lines(e.lustre.GetParam("mdt.*.hsm.actions")) {
 		if strings.Contains(line, "status=STARTED") || strings.Contains(line, "status=WAITING") {
 			open = append(open, strings.TrimSpace(line))
 		}

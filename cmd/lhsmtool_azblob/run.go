@@ -14,11 +14,13 @@ import (
 
 const programName = "lhsmtool_azblob"
 
-// Exit statuses.
+// Exit statuses. A mistake in the usage is the one that the service manager must not
+// answer with another start. It is 64, as in sysexits.h, and not 2: with that a Go
+// program ends that panics, or that the watchdog aborts.
 const (
 	exitOK      = 0
 	exitFailure = 1
-	exitUsage   = 2
+	exitUsage   = 64
 )
 
 // run is the program. It returns the exit status.

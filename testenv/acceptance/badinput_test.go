@@ -33,10 +33,10 @@ func TestBadInput(t *testing.T) {
 		code int
 		want string // a part of the line
 	}{
-		{"no mount", nil, 2, "MOUNT"},
-		{"unknown flag", []string{"--tranfers", "3", mount}, 2, "tranfers"},
-		{"impossible size", []string{"--block-size", "5TiB", mount}, 2, "block-size"},
-		{"no size at all", []string{"--memory", "much", mount}, 2, "memory"},
+		{"no mount", nil, 64, "MOUNT"},
+		{"unknown flag", []string{"--tranfers", "3", mount}, 64, "tranfers"},
+		{"impossible size", []string{"--block-size", "5TiB", mount}, 64, "block-size"},
+		{"no size at all", []string{"--memory", "much", mount}, 64, "memory"},
 		{"mount is not Lustre", []string{e.t.TempDir()}, 1, "not a Lustre"},
 		{"mount is missing", []string{"/no/such/mount"}, 1, "/no/such/mount"},
 		{"inside the mount, not its root", []string{e.directory("sub")}, 1, "root"},
@@ -44,7 +44,7 @@ func TestBadInput(t *testing.T) {
 		{"wrong key", []string{"--account-key-file", wrongKey, mount}, 1, "key"},
 		{"expired SAS", []string{"--auth", "sas", "--sas-file", expired, mount}, 1, "expired"},
 		{"endpoint unreachable", []string{"--container-url", "http://" + closedPort(t) + "/devstoreaccount1/container", mount}, 1, "nothing listens"},
-		{"unknown config key", []string{"--config", unknownKey, mount}, 2, "memry"},
+		{"unknown config key", []string{"--config", unknownKey, mount}, 64, "memry"},
 		{"state directory cannot be made", []string{"--state-dir", "/dev/null/state", mount}, 1, "--state-dir"},
 		{"config file missing", []string{"--config", "/no/such.conf", mount}, 1, "/no/such.conf"},
 	} {

@@ -1,0 +1,334 @@
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lhsm-azblob/testenv"
+)
+
+const (
+	systemdPath = "/lib/systemd/systemd"
+	unitName    = "lhsmtool_azblob@mnt-lustre.service"
+)
+
+// systemdScript is the first process of new namespaces, and becomes systemd. It puts
+// the program, its configuration and the mount where the packaged unit looks for them.
+const systemdScript = `set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+cp -a /etc "$OUT/etc"
+mount --bind "$OUT/etc" /etc
+mkdir -p /etc/lhsm-azblob
+cp "$OUT"/mnt-lustre.* /etc/lhsm-azblob/
+for dir in /run /mnt /var/lib /usr/local/sbin; do mount -t tmpfs tmpfs $dir; done
+mkdir -p /run/lock /run/out /mnt/lustre
+mount --bind "$OUT" /run/out
+mount --bind "$MOUNT" /mnt/lustre
+umount -l "$MOUNT"
+cp "$PROGRAM" /usr/local/sbin/lhsmtool_azblob
+if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup
+else
+	mount -t tmpfs tmpfs /sys/fs/cgroup
+	mkdir /sys/fs/cgroup/systemd /sys/fs/cgroup/unified
+	mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+fi
+mount --bind "$CONSOLE" /dev/console
+export SYSTEMD_UNIT_PATH="$OUT/units" container=test
+exec ` + systemdPath + ` --system --unit=multi-user.target --log-level=debug --log-target=console --show-status=no
+`
+
+// A serviceManager is a systemd of the test's own, with the packaged unit.
+type serviceManager struct {
+	*env
+	out string // what both sides see
+	pid int    // of its first process, in our namespace
+
+	mu  sync.Mutex // guards log
+	log strings.Builder
+}
+
+// openConsole makes the terminal that systemd writes its log to: it takes nothing else,
+// but for the kernel's log, of which it writes only a part.
+func (m *serviceManager) openConsole() (path string) {
+	m.t.Helper()
+	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { f.Close() })
+	if err := unix.IoctlSetPointerInt(int(f.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		m.t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	path = fmt.Sprintf("/dev/pts/%d", n)
+	other, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0) // so that the log has no end
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { other.Close() })
+	go func() { // ends with the process: closing a terminal does not wake its readers
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := f.Read(buf)
+			if err != nil {
+				return
+			}
+			m.mu.Lock()
+			m.log.Write(buf[:n])
+			m.mu.Unlock()
+		}
+	}()
+	return path
+}
+
+func (m *serviceManager) systemdLog() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.log.String()
+}
+
+// startSystemd skips the test where there is none.
+func startSystemd(t *testing.T, e *env, dropIn string) *serviceManager {
+	t.Helper()
+	if _, err := os.Stat(systemdPath); err != nil {
+		t.Skip("no systemd on this machine")
+	}
+	m := &serviceManager{env: e, out: t.TempDir()}
+	m.writeUnits(dropIn)
+	m.put("mnt-lustre.conf", fmt.Sprintf("container_url = %q\nauth = \"shared-key\"\naccount_key_file = \"/etc/lhsm-azblob/mnt-lustre.key\"\nlog_level = \"debug\"\n", e.containerURL))
+	m.put("mnt-lustre.env", "LHSM_LIBLUSTREAPI=/etc/lhsm-azblob/mnt-lustre.lib\nGORACE=atexit_sleep_ms=0 halt_on_error=1\n")
+	m.copy("mnt-lustre.key", e.keyFile)
+	m.copy("mnt-lustre.lib", os.Getenv("LHSM_LIBLUSTREAPI"))
+	m.put("init", systemdScript)
+	console := m.openConsole()
+	cmd := exec.Command("unshare", "--mount", "--pid", "--cgroup", "--fork", "--kill-child=KILL", "sh", filepath.Join(m.out, "init"))
+	cmd.Env = append(os.Environ(), "OUT="+m.out, "CONSOLE="+console, "MOUNT="+e.lustre.Mount(), "PROGRAM="+testenv.Binary(t, "./cmd/lhsmtool_azblob"))
+	log, err := os.Create(filepath.Join(m.out, "unshare.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	p := testenv.Run(t, cmd)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("systemd: %s%s\nthe copytool: %s", m.read("unshare.log"), tail(m.systemdLog(), 5000), tail(m.read("log"), 20_000))
+		}
+	})
+	m.waitFor("systemd", func() bool {
+		select {
+		case <-p.Done():
+			t.Fatal("systemd did not start")
+		default:
+		}
+		return m.findFirst(cmd.Process.Pid) && m.systemctl("is-active", "multi-user.target").Code == 0
+	})
+	return m
+}
+
+// writeUnits takes the unit as it is packaged, and what it refers to.
+func (m *serviceManager) writeUnits(dropIn string) {
+	m.t.Helper()
+	packaged, err := os.ReadFile("../../packaging/lhsmtool_azblob@.service")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.put("units/lhsmtool_azblob@.service", string(packaged))
+	m.put("units/lhsmtool_azblob@.service.d/test.conf", "[Service]\nStandardError=append:/run/out/log\n"+dropIn)
+	for _, name := range []string{"basic", "sysinit", "shutdown", "network-online", "remote-fs", "multi-user"} {
+		m.put("units/"+name+".target", "[Unit]\nDefaultDependencies=no\n")
+	}
+}
+
+func (m *serviceManager) put(name, content string) {
+	m.t.Helper()
+	path := filepath.Join(m.out, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *serviceManager) copy(name, from string) {
+	m.t.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.put(name, string(b))
+}
+
+// read is what is in a file, or nothing as yet.
+func (m *serviceManager) read(name string) string {
+	b, _ := os.ReadFile(filepath.Join(m.out, name)) // not there is empty
+	return string(b)
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// findFirst finds the process that unshare has forked.
+func (m *serviceManager) findFirst(parent int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
+	if err != nil {
+		return false
+	}
+	m.pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
+	return err == nil
+}
+
+func (m *serviceManager) systemctl(args ...string) testenv.Result {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(m.pid), "-m", "-p", "-C", "systemctl"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		m.t.Fatalf("systemctl %q: %v", args, err)
+	}
+	return testenv.Result{Stdout: strings.TrimSpace(string(out)), Code: cmd.ProcessState.ExitCode()}
+}
+
+// do is systemctl for what has to succeed.
+func (m *serviceManager) do(verb string) {
+	m.t.Helper()
+	if r := m.systemctl(verb, unitName); r.Code != 0 {
+		m.t.Fatalf("systemctl %s: exit %d: %s\n%s", verb, r.Code, r.Stdout, m.systemctl("status", unitName).Stdout)
+	}
+}
+
+func (m *serviceManager) property(name string) string {
+	m.t.Helper()
+	return m.systemctl("show", "--value", "-p", name, unitName).Stdout
+}
+
+// waitFor looks until it is so: systemd tells nobody outside what happens in it.
+func (m *serviceManager) waitFor(what string, is func() bool) {
+	m.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(patience); !is(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			m.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// signal sends a signal to the service's main process.
+func (m *serviceManager) signal(sig string) {
+	m.t.Helper()
+	if r := m.systemctl("kill", "--kill-whom=main", "--signal="+sig, unitName); r.Code != 0 {
+		m.t.Fatalf("systemctl kill: %s", r.Stdout)
+	}
+}
+
+// restartedBySystemd waits until the service is up again, by itself.
+func (m *serviceManager) restartedBySystemd(times int) {
+	m.t.Helper()
+	m.waitFor(fmt.Sprintf("start number %d by systemd", times), func() bool {
+		return m.property("NRestarts") == strconv.Itoa(times) && m.property("ActiveState") == "active"
+	})
+}
+
+var (
+	notified = regexp.MustCompile(regexp.QuoteMeta(unitName) + `: Got notification message from PID \d+ \((.*)\)`)
+	variable = regexp.MustCompile(`[A-Z]+=`)
+)
+
+// notifications are what the service has said to systemd, in order.
+func (m *serviceManager) notifications() (said []string) {
+	for _, match := range notified.FindAllStringSubmatch(m.systemdLog(), -1) {
+		said = append(said, variable.FindAllString(match[1], -1)...)
+	}
+	return said
+}
+
+// wantNotifications looks at what was said in the first life of the service, and at
+// the end of the last.
+func (m *serviceManager) wantNotifications() {
+	m.t.Helper()
+	said := m.notifications()
+	ready, stopping := slices.Index(said, "READY="), slices.Index(said, "STOPPING=")
+	if ready < 0 || stopping < ready || !slices.Contains(said[:stopping], "WATCHDOG=") || !slices.Contains(said[:stopping], "STATUS=") {
+		m.t.Errorf("systemd was told %q, want READY, and WATCHDOG and STATUS, before STOPPING", said)
+		return
+	}
+	slices.Reverse(said)
+	if slices.Index(said, "STOPPING=") > slices.Index(said, "READY=") {
+		m.t.Error("the last start was not followed by STOPPING")
+	}
+}
+
+// TestRestartUnderSystemd runs the packaged unit in a systemd: `systemctl restart` under
+// load loses nothing, and nobody has to ask again; one that is killed, or that hangs, is
+// started again, and goes on with what the dead one held.
+func TestRestartUnderSystemd(t *testing.T) {
+	e := newEnv(t, loadOptions)
+	l := newLoad(t, e)
+	m := startSystemd(t, e, "RestartSec=100ms\nWatchdogSec=3s\n")
+	m.do("start")
+	if state, text := m.property("ActiveState"), m.property("StatusText"); state != "active" {
+		t.Errorf("after the start the unit is %s, %q", state, text)
+	}
+	m.waitFor("the status line", func() bool { return strings.HasPrefix(m.property("StatusText"), "serving: ") })
+
+	for range 3 {
+		m.underLoad(l, func() { m.do("restart") })
+	}
+	m.underLoad(l, func() {
+		m.signal("SIGKILL")
+		m.restartedBySystemd(1)
+	})
+	m.underLoad(l, func() {
+		m.signal("SIGSTOP") // so that the watchdog finds it
+		m.restartedBySystemd(2)
+	})
+	m.do("stop")
+	if state := m.property("ActiveState"); state != "inactive" {
+		t.Errorf("after the stop the unit is %s", state)
+	}
+	e.wantAgents()
+	m.wantNotifications()
+	t.Log(l.figures())
+}
+
+// underLoad does something in the middle of the load, after which everything must
+// be done without being asked for again.
+func (m *serviceManager) underLoad(l *load, do func()) {
+	m.t.Helper()
+	moment := l.moment(700 * time.Millisecond)
+	readers := l.ask()
+	<-moment
+	do()
+	begin := time.Now()
+	l.lustre.WaitIdle()
+	l.longest = max(l.longest, time.Since(begin))
+	for i, err := range readers() {
+		if err != nil {
+			m.t.Errorf("who waited for %s got: %v", l.groups[toRead][i].name, err)
+		}
+	}
+	l.check()
+}

@@ -84,7 +84,7 @@ func timesFor(variable string, def int) int {
 
 // renew gives a file new content, of no block, a part of one, or some.
 func (l *load) renew(f *loadFile) {
-	size := []int{0, 1 + l.rand.IntN(10_000), l.rand.IntN(3 << 20)}[l.rand.IntN(3)]
+	size := []int{0, 1 + l.rand.IntN(10_000), l.rand.IntN(1 << 20)}[l.rand.IntN(3)]
 	f.content = make([]byte, size)
 	for i := 0; i < size; i += 97 {
 		f.content[i] = byte(l.rand.Uint32())

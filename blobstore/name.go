@@ -68,6 +68,21 @@ func (n Name) Hashed() bool {
 	return strings.HasPrefix(last, hashMark)
 }
 
+// Check refuses a name that would be another by the time it arrives: clients,
+// proxies and servers of HTTP fold "." and ".." away. NameForPath gives none such;
+// names that come from elsewhere may be. The error is [ErrName].
+func (n Name) Check() error {
+	if n == "" || strings.IndexByte(string(n), 0) >= 0 {
+		return fmt.Errorf("blob name %q: %w", n, ErrName)
+	}
+	for segment := range strings.SplitSeq(string(n), "/") {
+		if segment == "." || segment == ".." {
+			return fmt.Errorf("blob name %q: segment %q: %w", n, segment, ErrName)
+		}
+	}
+	return nil
+}
+
 // checkPath refuses what is no path of a file below a root.
 func checkPath(path string) error {
 	if strings.IndexByte(path, 0) >= 0 {

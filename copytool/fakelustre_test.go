@@ -194,7 +194,7 @@ func (l *fakeLustre) Stat(fid llapi.FID) (Attr, error) {
 	return lstat(f.data)
 }
 
-func (l *fakeLustre) StatPath(path string) (Attr, error) {
+func (l *fakeLustre) StatDir(path string) (Attr, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	attr, ok := l.dirs[path]

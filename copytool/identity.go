@@ -87,6 +87,9 @@ func ParseIdentity(b []byte) (Identity, error) {
 	if f.Account == "" || f.Container == "" || f.Name == "" || f.ETag == "" || f.Size < 0 {
 		return Identity{}, fmt.Errorf("parse %s: it names no blob", IdentityXattr)
 	}
+	if err := f.Name.Check(); err != nil {
+		return Identity{}, fmt.Errorf("parse %s: %w", IdentityXattr, err)
+	}
 	id := Identity{
 		Account: f.Account, Container: f.Container, Blob: BlobRef{f.Name, f.ETag}, VersionID: f.VersionID, Size: f.Size,
 		DataVersion: f.DataVersion, Time: f.Time, Layout: f.Layout, LayoutInBlob: f.LayoutInBlob, Superseded: f.Superseded,

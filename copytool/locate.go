@@ -123,7 +123,7 @@ func (j *job) foreignLocation(names []string) blobstore.Name {
 			}
 			continue
 		}
-		if name, ok := parseForeign(string(value), j.archive.Container); ok {
+		if name, ok := j.archive.parseForeign(string(value)); ok {
 			return name
 		}
 	}
@@ -131,32 +131,32 @@ func (j *job) foreignLocation(names []string) blobstore.Name {
 }
 
 // parseForeign understands "az://container/name", "https://host/container/name"
-// and "name". A place in another container is not ours to read.
-func parseForeign(value, container string) (blobstore.Name, bool) {
+// and "name". A place in another container or account is not ours to read.
+func (a *Archive) parseForeign(value string) (blobstore.Name, bool) {
 	value = strings.TrimRight(value, "\x00")
 	scheme, rest, isURL := strings.Cut(value, "://")
 	name, ok := strings.TrimLeft(value, "/"), true
 	switch {
 	case !isURL:
 	case scheme == "az":
-		name, ok = strings.CutPrefix(rest, container+"/")
+		name, ok = strings.CutPrefix(rest, a.Container+"/")
 	default:
-		u, err := url.Parse(value) // undoes escapes, and leaves a SAS behind
-		if err != nil {
-			return "", false
-		}
-		name, ok = strings.CutPrefix(u.Path, "/"+container+"/")
+		name, ok = a.nameInURL(value)
 	}
-	return blobstore.Name(name), ok && name != "" && !strings.Contains(name, "\x00") && !climbs(name)
+	return blobstore.Name(name), ok && blobstore.Name(name).Check() == nil
 }
 
-// climbs tells whether what is between the container and the file may take a
-// name for one outside the container: URLs with dots are cleaned by many.
-func climbs(name string) bool {
-	for segment := range strings.SplitSeq(name, "/") {
-		if segment == "." || segment == ".." {
-			return true
-		}
+// nameInURL finds the blob of a URL that has the account in the host's name or, as
+// private clouds may, before the container.
+func (a *Archive) nameInURL(value string) (string, bool) {
+	u, err := url.Parse(value) // undoes escapes, and leaves a SAS behind
+	if err != nil {
+		return "", false
 	}
-	return false
+	if name, ok := strings.CutPrefix(u.Path, "/"+a.Account+"/"+a.Container+"/"); ok {
+		return name, true
+	}
+	account, _, _ := strings.Cut(u.Host, ".")
+	name, ok := strings.CutPrefix(u.Path, "/"+a.Container+"/")
+	return name, ok && account == a.Account
 }

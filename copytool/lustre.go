@@ -35,8 +35,10 @@ type Namespace interface {
 	Paths(fid llapi.FID) ([]string, error)
 	// Stat is by FID, whatever the file's names.
 	Stat(fid llapi.FID) (Attr, error)
-	// StatPath is by a path relative to the mount root.
-	StatPath(path string) (Attr, error)
+	// StatDir is of a directory, by a path relative to the mount root. It follows
+	// no symbolic link, at no place: whoever owns a directory on the way can put
+	// one to somewhere else there.
+	StatDir(path string) (Attr, error)
 }
 
 // SetMode says what an attribute that is set must have been before.

@@ -99,7 +99,7 @@ func (j *job) markParents(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		attr, err := j.fs.StatPath(dir)
+		attr, err := j.fs.StatDir(dir)
 		if err != nil {
 			j.log.Debug("a directory is not marked", "dir", dir, "err", err) // renamed or removed meanwhile
 			continue

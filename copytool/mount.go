@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"lhsm-azblob/llapi"
 )
@@ -119,8 +122,33 @@ func (m *Mount) Paths(fid llapi.FID) ([]string, error) {
 // Stat implements [Namespace].
 func (m *Mount) Stat(fid llapi.FID) (Attr, error) { return lstat(llapi.FIDPath(m.Root, fid)) }
 
-// StatPath implements [Namespace].
-func (m *Mount) StatPath(path string) (Attr, error) { return lstat(filepath.Join(m.Root, path)) }
+// StatDir implements [Namespace].
+func (m *Mount) StatDir(path string) (Attr, error) {
+	dir, err := openDir(unix.AT_FDCWD, m.Root)
+	for name := range strings.SplitSeq(path, "/") {
+		if err != nil {
+			return Attr{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+		}
+		above := dir
+		dir, err = openDir(int(above.Fd()), name)
+		above.Close()
+	}
+	if err != nil {
+		return Attr{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	defer dir.Close()
+	return attrOf(dir)
+}
+
+// openDir opens what is a directory and no symbolic link to one, only to go on
+// from there. It needs no request to the server, and no permission on it.
+func openDir(above int, name string) (*os.File, error) {
+	fd, err := unix.Openat(above, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
 
 func lstat(path string) (Attr, error) {
 	info, err := os.Lstat(path)

@@ -60,8 +60,8 @@ func TestMountNamespace(t *testing.T) {
 	if attr, err := m.Stat(fid); err != nil || attr.Size != 7 || attr.Mode&0o7777 != 0o640 || attr.Links != 2 {
 		t.Errorf("Stat: %+v, %v", attr, err)
 	}
-	if attr, err := m.StatPath("dir"); err != nil || attr.Mode&0o7777 != 0o750 {
-		t.Errorf("StatPath: %+v, %v", attr, err)
+	if attr, err := m.StatDir("dir"); err != nil || attr.Mode&0o7777 != 0o750 {
+		t.Errorf("StatDir: %+v, %v", attr, err)
 	}
 	if i, err := m.MDTIndex(fid); err != nil || i != 0 {
 		t.Errorf("MDTIndex: %d, %v", i, err)
@@ -71,6 +71,32 @@ func TestMountNamespace(t *testing.T) {
 	}
 	if _, err := m.Stat(noFID); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Stat of nothing: %v", err)
+	}
+}
+
+// TestStatDirFollowsNoLinks: what is on the way to a directory may have been put
+// there by anybody.
+func TestStatDirFollowsNoLinks(t *testing.T) {
+	l, m, _, _, _ := openMount(t)
+	outside := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(outside, "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"out": outside, "in": "dir", "up": ".."} {
+		if err := os.Symlink(target, filepath.Join(l.Mount(), name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(l.Mount(), "dir", "sub"), 0o710); err != nil {
+		t.Fatal(err)
+	}
+	if attr, err := m.StatDir("dir/sub"); err != nil || attr.Mode&0o7777 != 0o710 {
+		t.Errorf("a directory below another: %+v, %v", attr, err)
+	}
+	for _, path := range []string{"out", "out/sub", "in", "in/sub", "up", "dir/f", "dir/none", ""} {
+		if attr, err := m.StatDir(path); err == nil {
+			t.Errorf("StatDir(%q): %+v", path, attr)
+		}
 	}
 }
 

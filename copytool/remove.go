@@ -218,7 +218,8 @@ func (j *job) deleteNamed(ctx context.Context, name blobstore.Name) error {
 }
 
 // askedNames are the blobs that the request's opaque data can mean: a path, as
-// Lemur's tools send it, below the prefix or including it.
+// Lemur's tools send it, below the prefix or including it. What is outside of the
+// prefix belongs to others.
 func (j *job) askedNames() []blobstore.Name {
 	path := fileID(j.t.item.Data)
 	if path == "" {
@@ -228,7 +229,8 @@ func (j *job) askedNames() []blobstore.Name {
 	if name, err := j.archive.nameFor(path); err == nil {
 		names = append(names, name)
 	}
-	if raw := blobstore.Name(path); !slices.Contains(names, raw) && !climbs(path) {
+	raw := blobstore.Name(path)
+	if j.archive.within(raw) && !slices.Contains(names, raw) && raw.Check() == nil {
 		names = append(names, raw)
 	}
 	return names

@@ -1,9 +1,11 @@
 package copytool
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 
+	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
 )
 
@@ -156,21 +158,84 @@ func FuzzFileID(f *testing.F) {
 	})
 }
 
+// TestForeignPlaces: what another tool's attribute says is believed only of our
+// own container, and only if it is one name there.
+func TestForeignPlaces(t *testing.T) {
+	ar := &Archive{Account: "acct", Container: "ctr"}
+	for value, want := range map[string]blobstore.Name{
+		"name":            "name",
+		"/dir/name\x00":   "dir/name",
+		"az://ctr/dir/f":  "dir/f",
+		"az://other/f":    "",
+		"az://ctr/../f":   "",
+		"az://ctr/":       "",
+		"../f":            "",
+		"dir/./f":         "",
+		"..":              "",
+		"dir/..name/...f": "dir/..name/...f",
+		"nul\x00in it":    "",
+		"https://acct.blob.core.windows.net/ctr/a%20b?sig=x": "a b",
+		"https://127.0.0.1:10000/acct/ctr/f":                 "f",
+		"https://evil.blob.core.windows.net/ctr/f":           "",
+		"https://evil/acct/ctr2/f":                           "",
+		"https://acct.blob.core.windows.net/ctr/%2e%2e/f":    "",
+		"https://acct.blob.core.windows.net/ctr/a%00b":       "",
+		"https://acct.blob.core.windows.net/other/f":         "",
+		"file:///ctr/etc/shadow":                             "",
+	} {
+		if got, ok := ar.parseForeign(value); ok != (want != "") || ok && got != want {
+			t.Errorf("parseForeign(%q) = %q, %t, want %q", value, got, ok, want)
+		}
+	}
+}
+
 func FuzzParseForeign(f *testing.F) {
 	f.Add("az://ctr/name")
-	f.Add("https://h/ctr/name?sig=x")
-	f.Add("name")
-	f.Add("a/../b")
+	f.Add("https://acct.h/ctr/name?sig=x")
+	f.Add("https://h/acct/ctr/name")
+	f.Add("../name")
+	ar := &Archive{Account: "acct", Container: "ctr"}
 	f.Fuzz(func(t *testing.T, value string) {
-		name, ok := parseForeign(value, "ctr")
+		name, ok := ar.parseForeign(value)
 		if !ok {
 			return
 		}
-		again, ok := parseForeign("az://ctr/"+string(name), "ctr")
+		again, ok := ar.parseForeign("az://ctr/" + string(name))
 		if !ok || again != name {
 			t.Errorf("parseForeign(%q) = %q, which is read back as %q, %t", value, name, again, ok)
 		}
 	})
+}
+
+// TestRemoveStaysInItsPlace: no name in a request reaches what is not below the
+// archive's prefix, or is not one name.
+func TestRemoveStaysInItsPlace(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Archives[0].Prefix = "ours" })
+	for _, name := range []blobstore.Name{"theirs/f", "ours", "oursandmore/f", "ours/../theirs/f", "..", "../other/f", "ours/in", "ours/dir/in"} {
+		r.store.foreign(name, "content", nil)
+	}
+	fid := r.write("f", "content")
+	r.unlink(fid)
+	for data, want := range map[string]syscall.Errno{
+		`{"file_id": "theirs/f"}`:         0, // ours/theirs/f is not there
+		`{"file_id": "oursandmore/f"}`:    0,
+		`{"file_id": "ours/../theirs/f"}`: syscall.ENOENT,
+		`{"file_id": "../theirs/f"}`:      syscall.ENOENT,
+		`{"file_id": "../other/f"}`:       syscall.ENOENT,
+		`{"file_id": ".."}`:               syscall.ENOENT,
+		`{"file_id": "/../../x"}`:         syscall.ENOENT,
+		`{"file_id": "a\u0000b"}`:         syscall.ENOENT,
+		`{"file_id": "ours/in"}`:          0,
+		`{"file_id": "dir/in"}`:           0,
+	} {
+		if errno := r.removeWith(fid, data); errno != want {
+			t.Errorf("%s: ended with %v, want %v", data, errno, want)
+		}
+	}
+	want := []blobstore.Name{"..", "../other/f", "ours", "ours/../theirs/f", "oursandmore/f", "theirs/f"}
+	if got := slices.Sorted(slices.Values(r.store.names())); !slices.Equal(got, want) {
+		t.Errorf("left are %q, want %q", got, want)
+	}
 }
 
 // TestRemoveOfAnUnknownCopy: Lustre says that there is a copy, and nothing says

@@ -48,6 +48,11 @@ func (a *Archive) nameFor(path string) (blobstore.Name, error) {
 	return blobstore.NameForPath(path)
 }
 
+// within tells whether a name is below the prefix.
+func (a *Archive) within(name blobstore.Name) bool {
+	return a.Prefix == "" || strings.HasPrefix(string(name), a.Prefix+"/")
+}
+
 func (a *Archive) holds(account, container string) bool {
 	return a.Account == account && a.Container == container
 }

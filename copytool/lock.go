@@ -25,11 +25,11 @@ func LockMount(dir, mount string) (*MountLock, error) {
 	if err := unix.Stat(mount, &st); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", mount, err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", mount, err)
+	if err := ownDir(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("lock %s: %w; or name another directory with --run-dir", mount, err)
 	}
 	name := filepath.Join(dir, fmt.Sprintf("mount-%d-%d.lock", unix.Major(st.Dev), unix.Minor(st.Dev)))
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", mount, err)
 	}

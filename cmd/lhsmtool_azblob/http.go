@@ -15,6 +15,10 @@ import (
 	"lhsm-azblob/copytool"
 )
 
+// httpPatience is how long one request may take: who asks slowly, or does not
+// listen, must not hold on to memory for good.
+const httpPatience = 10 * time.Second
+
 // startHTTP serves /metrics and /healthz until stop is called. An empty address
 // is none.
 func startHTTP(address string, agent *copytool.Agent, metrics *copytool.Metrics, log *slog.Logger) (stop func(), err error) {
@@ -29,7 +33,10 @@ func startHTTP(address string, agent *copytool.Agent, metrics *copytool.Metrics,
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Gatherer(), promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, agent.Status()) })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler: mux, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ReadTimeout: httpPatience, WriteTimeout: httpPatience, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+	}
 	done := make(chan struct{})
 	go func() { // stop waits for it
 		defer close(done)

@@ -16,6 +16,10 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 # The version of the linter is part of the result, so it is pinned here.
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-2.15.0
+# As are those of the vulnerability scan. A later version of the database knows more.
+VULNDB_VERSION := v0.0.0-20261105234957-e22db6528018
+VULNDB         := $(TOOLS)/vulndb-$(VULNDB_VERSION)
+GOVULNCHECK    := $(TOOLS)/govulncheck-1.9.0-$(VULNDB_VERSION)
 # A number of inputs, a few seconds each: when a time is up, go sometimes calls that a failure of the target.
 FUZZTIME ?= 10000x
 
@@ -51,6 +55,11 @@ check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd unit
 	! command -v systemd-analyze >/dev/null || systemd-analyze verify $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service
 	! command -v systemd-analyze >/dev/null || systemd-analyze security --offline=true --threshold=25 $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service >$(BUILD)/unit/exposure
 
+# The database of vulnerabilities is a Go module like others, so that what this reports is pinned as well, and it
+# works where only a module proxy can be reached. It is about the version of Go that builds: mind `go version`.
+vulncheck: $(GOVULNCHECK) ## known vulnerabilities in what the programs call, standard library included
+	$(GOVULNCHECK) -db file://$(VULNDB) ./...
+
 fuzz: ## run each fuzz target for FUZZTIME
 	testenv/fuzz.sh $(FUZZTIME)
 
@@ -73,8 +82,14 @@ $(BIN)/liblustreapi.so.1: $(wildcard testenv/liblustreapi/*.c testenv/liblustrea
 $(AZURITE): testenv/azurite/install.sh
 	testenv/azurite/install.sh
 
+$(GOVULNCHECK):
+	GOBIN=$(TOOLS)/vuln $(GO) install golang.org/x/vuln/cmd/govulncheck@v1.9.0
+	GOBIN=$(TOOLS)/vuln $(GO) install golang.org/x/vulndb/cmd/indexdb@$(VULNDB_VERSION)
+	cd $(TOOLS)/vuln && ./indexdb -out $(VULNDB) -vulns "$$($(GO) mod download -json golang.org/x/vulndb@$(VULNDB_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/data/osv"
+	mv $(TOOLS)/vuln/govulncheck $@
+
 $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv $(TOOLS)/tmp/golangci-lint $@ && rmdir $(TOOLS)/tmp
 
-.PHONY: help build demo test check fuzz bench install clean
+.PHONY: help build demo test check vulncheck fuzz bench install clean

@@ -154,10 +154,13 @@ func (j *job) begin(mdtIndex, openFlags int) error {
 		action, err = s.Begin(item, mdtIndex, openFlags)
 		return err
 	})
-	if errors.Is(err, syscall.ECANCELED) {
+	switch {
+	case errors.Is(err, syscall.ECANCELED):
 		return errCanceled
-	}
-	if err != nil {
+	case errors.Is(err, syscall.ENOENT) && j.fileLives():
+		j.sched.cancelTask(j.t, errForgotten) // it may be sent again at any moment
+		return errForgotten
+	case err != nil:
 		return fmt.Errorf("begin: %w", err)
 	}
 	j.action = action
@@ -168,6 +171,13 @@ func (j *job) begin(mdtIndex, openFlags int) error {
 		return fmt.Errorf("begin: data descriptor: %w", err)
 	}
 	return nil
+}
+
+// fileLives tells what ENOENT means: that the file is gone, or that the coordinator
+// does not know the action.
+func (j *job) fileLives() bool {
+	_, err := j.fs.Stat(j.t.fid)
+	return err == nil
 }
 
 // withSession makes a call to the newest session. The one it has just looked at

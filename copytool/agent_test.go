@@ -85,6 +85,21 @@ func TestCancelHeardFromBegin(t *testing.T) {
 	}
 }
 
+// TestForgottenBeforeItBegan is not to be taken for a file that vanished.
+func TestForgottenBeforeItBegan(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		it := r.item(llapi.ActionArchive, r.write("f", "content"))
+		r.answer[key{it.Cookie, it.FID}] = &llapi.Error{Func: "begin", Errno: syscall.ENOENT}
+		r.send(it)
+		synctest.Wait()
+		<-r.agent.sched.idle()
+		if !strings.Contains(r.log.String(), "code=Forgotten") || len(r.ended[key{it.Cookie, it.FID}]) != 0 {
+			t.Errorf("want it dropped as Forgotten, and no end said; the log:\n%s", r.log)
+		}
+		r.wantNoBlob("f")
+	})
+}
+
 func TestForgottenActionIsAbandoned(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		fid := r.write("f", "content")

@@ -407,6 +407,8 @@ func (s *fakeSession) Begin(it llapi.ActionItem, _, _ int) (Action, error) {
 	case it.Action == llapi.ActionRemove:
 	case f == nil:
 		return nil, &llapi.Error{Func: "begin", Errno: syscall.ENOENT}
+	case errors.Is(s.answer[key{it.Cookie, it.FID}], syscall.ENOENT):
+		return nil, &llapi.Error{Func: "begin", Errno: syscall.ENOENT}
 	case errors.Is(s.answer[key{it.Cookie, it.FID}], syscall.ECANCELED):
 		return nil, &llapi.Error{Func: "begin", Errno: syscall.ECANCELED}
 	case it.Action == llapi.ActionArchive:

@@ -32,7 +32,7 @@ func Run(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{listening: make(chan string, 1), closed: make(chan struct{}), done: make(chan struct{})}
+	p := &process{listening: make(chan string, 1), done: make(chan struct{})}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), node(dir), arguments(dir, o)...)
 	if err := p.start(cmd); err != nil {
 		return nil, fmt.Errorf("start azurite: %w", err)
@@ -116,7 +116,6 @@ func exists(path string) bool {
 type process struct {
 	proc      *os.Process
 	listening chan string   // its endpoint, once
-	closed    chan struct{} // closed when it has written everything after a SIGTERM
 	done      chan struct{} // closed when it has ended
 	output    bytes.Buffer  // what it printed; read after done
 }
@@ -157,9 +156,6 @@ func (p *process) watch(out io.Reader) {
 		line := lines.Text()
 		if _, endpoint, ok := strings.Cut(line, "successfully listens on "); ok {
 			p.listening <- strings.TrimSpace(endpoint)
-		}
-		if strings.Contains(line, "successfully closed") {
-			close(p.closed)
 		}
 		if p.output.Len() < 1<<16 {
 			fmt.Fprintln(&p.output, line)

@@ -52,14 +52,10 @@ func (s *Server) Stop() {
 
 // Shutdown ends the Azurite after it has written what it holds to its location,
 // which it otherwise does every five seconds only. Cut its clients off before: what
-// it answers meanwhile may be lost.
+// it answers meanwhile may be lost, and while one is connected it does not end.
 func (s *Server) Shutdown() {
 	_ = s.p.proc.Signal(syscall.SIGTERM) // may have ended by itself
-	select {
-	case <-s.p.closed:
-	case <-s.p.done:
-	}
-	s.Stop() // it would wait for requests that it does not answer any more
+	<-s.p.done
 }
 
 // Done is closed when the Azurite has ended.

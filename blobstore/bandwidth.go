@@ -46,6 +46,27 @@ func (b *bandwidth) set(bytesPerSecond int64) {
 	b.limiter.Store(rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst)))
 }
 
+// The receive buffer of a connection, unless there is no limit, or a high one.
+const (
+	leastReceiveBuffer = 32 << 10
+	mostReceiveBuffer  = 256 << 10
+)
+
+// receiveBuffer is how much the kernel may take in for one of so many transfers
+// before we read it, and so before it is counted: an eighth of a second's worth. 0
+// is as much as the kernel likes.
+func (b *bandwidth) receiveBuffer(transfers int64) int {
+	l := b.limiter.Load()
+	if l == nil {
+		return 0
+	}
+	limit := int64(l.Limit())
+	if n := limit / requestsFor(limit, transfers) / 8; n < mostReceiveBuffer {
+		return int(max(n, leastReceiveBuffer))
+	}
+	return 0
+}
+
 // piece is how many of n bytes may be moved at once.
 func (b *bandwidth) piece(n int) int {
 	l := b.limiter.Load()

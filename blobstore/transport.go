@@ -29,6 +29,7 @@ func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
 		tcp:       net.Dialer{Timeout: min(dialTimeout, o.StallTimeout), KeepAlive: 30 * time.Second},
 		tls:       o.TLS,
 		bandwidth: b,
+		transfers: int64(o.Transfers),
 		stall:     o.StallTimeout,
 	}
 	t := &http.Transport{
@@ -68,6 +69,7 @@ type dialer struct {
 	tcp       net.Dialer
 	tls       *tls.Config
 	bandwidth *bandwidth
+	transfers int64
 	stall     time.Duration
 }
 
@@ -83,6 +85,11 @@ func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn
 	c, err := d.tcp.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		if n := d.bandwidth.receiveBuffer(d.transfers); n > 0 {
+			_ = tcp.SetReadBuffer(n) // without it the limit is only less exact
+		}
 	}
 	return newMeteredConn(c, d.bandwidth, d.stall), nil
 }

@@ -1,0 +1,62 @@
+package acceptance
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestLongQueue lets 4,000 archives wait, or $LHSM_QUEUE: what they take of memory
+// and of the journal, whether another process that comes after a kill has them all
+// at once, and whether it can let go of them.
+func TestLongQueue(t *testing.T) {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("LHSM_QUEUE"), "4000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := startSink(t)
+	held := []string{"--bandwidth", "64KiB"} // one file in a second
+	c := e.startQuiet(held...)
+	idle := c.status("VmRSS:") << 10
+	files := e.sparse("queue", n, 64<<10)
+	e.request("archive", files...)
+	c.waitMetric(`lhsm_azblob_queue_depth{op="ARCHIVE"}`, float64(n*9/10))
+	peak := c.status("VmHWM:") << 10
+	t.Logf("%d actions wait: %d MiB at most, %d bytes for each; the journal has %d bytes", n, peak>>20, (peak-idle)/n, e.journalSize())
+	if peak > besidesBuffers<<20+n<<10 {
+		t.Errorf("%d MiB with %d actions waiting, want at most %d MiB and a KiB for each", peak>>20, n, besidesBuffers)
+	}
+	if size := e.journalSize(); size > 2<<20+n*150 {
+		t.Errorf("the journal has %d bytes for %d actions", size, n)
+	}
+	c.kill()
+
+	began := time.Now()
+	c = e.startQuiet(held...)
+	c.waitMetric(`lhsm_azblob_queue_depth{op="ARCHIVE"}`, float64(n*9/10))
+	t.Logf("%v after the start all are taken over", time.Since(began).Round(time.Millisecond))
+	began = time.Now()
+	e.request("cancel", files...)
+	asked := time.Since(began)
+	e.waitLongUntilIdle()
+	t.Logf("%v to ask for all cancels, %v until the last has ended", asked.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	c.wantMetric(`lhsm_azblob_queue_depth{op="ARCHIVE"}`, 0)
+	c.wantMetric(`lhsm_azblob_actions_in_flight{op="ARCHIVE"}`, 0)
+	c.stop()
+}
+
+func (e *env) journalSize() int {
+	e.t.Helper()
+	names, err := filepath.Glob(filepath.Join(e.stateDir, "*.journal"))
+	if err != nil || len(names) != 1 {
+		e.t.Fatalf("journals: %q, %v", names, err)
+	}
+	info, err := os.Stat(names[0])
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return int(info.Size())
+}

@@ -81,8 +81,10 @@ func TestHintsForAnswers(t *testing.T) {
 		"LeaseIdMissing":                     {412, ErrLeased, ""},
 		"ContainerBeingDeleted":              {409, ErrNoContainer, "create the container"},
 		"SomethingNew":                       {403, ErrPermission, "SomethingNew"},
-		"":                                   {404, nil, "no error code (HTTP 404)"},
-		"ResourceNotFound":                   {404, nil, "ResourceNotFound"},
+		"":                                   {404, ErrRefused, "no error code (HTTP 404)"},
+		"ResourceNotFound":                   {404, ErrRefused, "ResourceNotFound"},
+		"RequestBodyTooLarge":                {413, ErrRefused, "lower the block size"},
+		"BlockCountExceedsLimit":             {409, ErrRefused, "blocks of uploads that failed fill the name"},
 	} {
 		inject(c.pool, func(_ int, req *http.Request, _ http.RoundTripper) (*http.Response, error) {
 			return answer(req, tt.status, code), nil

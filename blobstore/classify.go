@@ -62,29 +62,23 @@ var kindOfCode = map[bloberror.Code]error{
 	bloberror.MD5Mismatch: ErrChecksum,
 	"Crc64Mismatch":       ErrChecksum,
 
-	bloberror.RequestBodyTooLarge:    ErrTooLarge,
-	bloberror.MetadataTooLarge:       ErrTooLarge,
-	bloberror.BlockCountExceedsLimit: ErrTooLarge,
-	bloberror.BlockListTooLong:       ErrTooLarge,
-
 	bloberror.InvalidResourceName: ErrName,
 	bloberror.InvalidURI:          ErrName,
 }
 
 // kindOfStatus is for answers whose code is not in the table: of a proxy, or of
-// a service newer than this program. Deliberately without 404 and 409.
+// a service newer than this program. Deliberately without 404 and 409, and
+// without 413: what is too large is a request, and not the file.
 func kindOfStatus(status int) error {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return ErrPermission
 	case status == http.StatusPreconditionFailed:
 		return ErrChanged
-	case status == http.StatusRequestEntityTooLarge:
-		return ErrTooLarge
 	case status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
 		return ErrBusy
 	}
-	return nil
+	return ErrRefused
 }
 
 // classify gives an error its kind, and puts it into one line that holds no
@@ -101,7 +95,7 @@ func classify(err error) (kind, cause error) {
 		}
 		return kindOfStatus(s.Status), s
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !isDial(err) {
 		return nil, err
 	}
 	if isAuthentication(err) {
@@ -144,9 +138,17 @@ func isAuthentication(err error) bool {
 func isNetwork(err error) bool {
 	var netErr net.Error
 	var errno syscall.Errno
-	return errors.As(err, &netErr) || errors.As(err, &errno) || isTLS(err) ||
+	var foreign foreignAnswer
+	return errors.As(err, &netErr) || errors.As(err, &foreign) || errors.As(err, &errno) || isTLS(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		strings.HasPrefix(err.Error(), "net/http: ") || strings.HasPrefix(err.Error(), "http: ")
+}
+
+// isDial reports whether a connection could not be made. One that took too long
+// ends with an error that is also the context's.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // isTLS reports whether the two ends cannot agree on trust or on a protocol. A

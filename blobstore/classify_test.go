@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"strings"
 	"syscall"
@@ -53,6 +54,10 @@ func TestClassifyOther(t *testing.T) {
 		if kind, cause := classify(err); !errors.Is(kind, want) || !errors.Is(cause, err) {
 			t.Errorf("%v is classified as %v: %v", err, kind, cause)
 		}
+	}
+	late := &net.OpError{Op: "dial", Err: fmt.Errorf("i/o timeout: %w", context.DeadlineExceeded)}
+	if kind, _ := classify(late); !errors.Is(kind, ErrUnreachable) {
+		t.Errorf("a connection that is not made in time is classified as %v", kind)
 	}
 	if kind, cause := classify(nil); kind != nil || cause != nil {
 		t.Errorf("nil is classified as %v: %v", kind, cause)

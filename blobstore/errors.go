@@ -20,6 +20,7 @@ var (
 	ErrImmutable      = errors.New("blob is immutable")                       // retention policy or legal hold
 	ErrOtherKind      = errors.New("something else has the name")             // a page or append blob; with a hierarchical namespace, a directory, or a file above
 	ErrLeased         = errors.New("blob is leased")                          // somebody else holds a lease
+	ErrRefused        = errors.New("service refuses the request")             // for none of the other reasons
 	ErrChecksum       = errors.New("checksum mismatch")                       // bytes damaged on the way, or stored so
 	ErrTooLarge       = errors.New("too large")                               // more than one blob, or its metadata, can hold
 	ErrShortSource    = errors.New("source is shorter than it was")           // fewer bytes than Upload was promised

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
@@ -56,6 +57,20 @@ func (c *Container) hint(kind, cause error) string {
 		return "a page or append blob has the name, or on an account with a hierarchical namespace a directory, or a file has that of a directory above; move it away"
 	case errors.Is(kind, ErrUnreachable):
 		return c.networkHint(cause)
+	case errors.Is(kind, ErrRefused):
+		return refusalHint(cause)
+	}
+	return ""
+}
+
+func refusalHint(cause error) string {
+	var s *ServiceError
+	switch {
+	case !errors.As(cause, &s):
+	case s.Status == http.StatusRequestEntityTooLarge:
+		return "the service, or a proxy before it, takes no requests of that size; lower the block size"
+	case bloberror.Code(s.Code) == bloberror.BlockCountExceedsLimit:
+		return "blocks of uploads that failed fill the name; a blob that is put there, or a week, takes them away"
 	}
 	return ""
 }
@@ -92,7 +107,10 @@ func (c *Container) networkHint(cause error) string {
 	var netErr net.Error
 	var hostname x509.HostnameError
 	var header tls.RecordHeaderError
+	var foreign foreignAnswer
 	switch {
+	case errors.As(cause, &foreign):
+		return fmt.Sprintf("look for a proxy, a firewall or a login page between this machine and %s", c.host)
 	case errors.As(cause, &dns):
 		return fmt.Sprintf("the name %q does not resolve; check the URL and the DNS, private zones included", c.host)
 	case errors.As(cause, &header) || strings.Contains(cause.Error(), "malformed HTTP response"):

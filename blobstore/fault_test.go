@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -226,6 +227,46 @@ func TestAnswersWithSpoiledHeads(t *testing.T) {
 			}
 			_, err := c.Download(t.Context(), "a", &target{}, DownloadOptions{ETag: info.ETag, Size: info.Size})
 			wantKind(t, err, ErrChanged)
+		})
+	}
+}
+
+// What a proxy or a login page answers is true of nothing, least of all a success.
+func TestForeignAnswers(t *testing.T) {
+	foreign := func(req *http.Request, status int) *http.Response {
+		resp := answer(req, status, "")
+		resp.Header = http.Header{"Content-Type": {"text/html"}, "Etag": {`"0x1"`}}
+		return resp
+	}
+	for _, status := range []int{201, 206, 302, 403, 404, 502} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			c := openContainer(t, PoolOptions{}, ContainerOptions{})
+			once := func(n int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+				if n == 1 {
+					return foreign(req, status), nil
+				}
+				return real.RoundTrip(req)
+			}
+			f := inject(c.pool, once)
+			data := randomBytes(1000)
+			info := mustUpload(t, c, "a", data, UploadOptions{})
+			c.pool.transport = f.real
+			f = inject(c.pool, once)
+			wantContent(t, c, info, data)
+			c.pool.transport = f.real
+
+			c = open(t, newPool(t, PoolOptions{Retries: -1}), ContainerOptions{URL: c.url, Credential: testKey(t)})
+			inject(c.pool, func(_ int, req *http.Request, _ http.RoundTripper) (*http.Response, error) {
+				return foreign(req, status), nil
+			})
+			_, err := c.Upload(t.Context(), "b", bytes.NewReader(data), 1000, UploadOptions{})
+			wantKind(t, err, ErrUnreachable)
+			if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("(HTTP %d); look for a proxy", status)) {
+				t.Errorf("error does not say what is wrong: %v", err)
+			}
+			_, err = c.Download(t.Context(), "a", &target{}, DownloadOptions{ETag: info.ETag, Size: info.Size})
+			wantKind(t, err, ErrUnreachable)
+			wantKind(t, c.Delete(t.Context(), "a", ""), ErrUnreachable)
 		})
 	}
 }

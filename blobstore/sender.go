@@ -3,6 +3,7 @@ package blobstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -36,8 +37,11 @@ func callOf(ctx context.Context) *call {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		return c
 	}
-	return &call{op: "token"}
+	return &call{op: tokenOp}
 }
+
+// tokenOp is the operation of requests that do not go to Blob storage.
+const tokenOp = "token"
 
 // newBody makes the body of the next try and ends that of the one before.
 func (c *call) newBody() *body {
@@ -85,7 +89,31 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 		return nil, neverRetry(err)
 	}
 	x.answered(ctx, resp)
+	if c.op != tokenOp && isForeign(resp) {
+		_ = resp.Body.Close() // says nothing that we would want
+		return nil, foreignAnswer{resp.StatusCode}
+	}
 	return resp, nil
+}
+
+// isForeign reports whether an answer is that of a proxy, a firewall or a login
+// page: it lacks what every answer of the service has. Nothing that it says is
+// true of the blob, not even a success. Those who ask for less, or for patience,
+// are heard.
+func isForeign(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return false
+	}
+	return resp.Header.Get("x-ms-request-id") == "" && resp.Header.Get("x-ms-error-code") == ""
+}
+
+// foreignAnswer is such an answer. It is as good as none, and so asked for again.
+type foreignAnswer struct{ status int }
+
+// Error is one line.
+func (e foreignAnswer) Error() string {
+	return fmt.Sprintf("something on the way answers in place of the service (HTTP %d)", e.status)
 }
 
 // prepare replaces the body by one that leaves straight from our buffer.

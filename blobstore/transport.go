@@ -3,6 +3,7 @@ package blobstore
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -113,6 +114,9 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 	secure := tls.Client(plain, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		plain.Close()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = &net.OpError{Op: "dial", Net: "tls", Addr: plain.RemoteAddr(), Err: err}
+		}
 		return nil, err
 	}
 	return bodyConn{secure}, nil

@@ -1,7 +1,6 @@
 package copytool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,12 +38,13 @@ const (
 	QuotaExceeded        Code = "QuotaExceeded"        // over quota in Lustre
 	NoArchiveConfigured  Code = "NoArchiveConfigured"  // no container for this archive id or this copy
 	ContainerMissing     Code = "ContainerMissing"     // the container does not exist
-	AccountUnreachable   Code = "AccountUnreachable"   // no connection to the account
+	AccountUnreachable   Code = "AccountUnreachable"   // no answer of the account's, but perhaps somebody else's
 	Canceled             Code = "Canceled"             // the coordinator asked for it
 	ShuttingDown         Code = "ShuttingDown"         // the copytool stopped before it was done
 	Forgotten            Code = "Forgotten"            // the coordinator no longer knows the action
 	NotReported          Code = "NotReported"          // the coordinator did not take the result
 	UnknownAction        Code = "UnknownAction"        // an action number this copytool does not know
+	StorageError         Code = "StorageError"         // the service refuses a request; the message has its own code
 	LustreError          Code = "LustreError"          // reading or writing the file failed; the number tells
 	Internal             Code = "Internal"             // none of the above
 )
@@ -86,6 +86,7 @@ var verdicts = map[Code]Verdict{
 	Forgotten:            {Errno: syscall.ENOENT},
 	NotReported:          {Errno: syscall.EIO},
 	UnknownAction:        {Errno: syscall.EOPNOTSUPP},
+	StorageError:         {Errno: syscall.EIO},
 	LustreError:          {Errno: syscall.EIO},
 	Internal:             {Errno: syscall.EIO},
 }
@@ -149,6 +150,7 @@ var storeCodes = []struct {
 	{blobstore.ErrShortSource, FileChanged},
 	{blobstore.ErrName, NameNotRepresentable},
 	{blobstore.ErrUnreachable, AccountUnreachable},
+	{blobstore.ErrRefused, StorageError},
 }
 
 func codeOf(err error) Code {
@@ -182,8 +184,6 @@ func codeOfErrno(err error) Code {
 		return PermissionDenied
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return SizeMismatch
-	case errors.Is(err, context.DeadlineExceeded):
-		return AccountUnreachable
 	}
 	if _, ok := lustreErrno(err); ok {
 		return LustreError

@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,17 +19,80 @@ import (
 	"lhsm-azblob/llapi"
 )
 
-// TestVerdicts: what the changelog can hold, and ECANCELED for cancels only,
-// since the coordinator books it as a success.
+// TestVerdicts has what every code means to the coordinator: numbers that the
+// changelog can hold, and ECANCELED for cancels only, since the coordinator books
+// it as a success.
 func TestVerdicts(t *testing.T) {
-	for code, v := range verdicts {
+	table := map[Code]Verdict{
+		FileChanged:          {Errno: syscall.EBUSY},
+		FileVanished:         {Errno: syscall.ENOENT},
+		BlobExists:           {Errno: syscall.EEXIST},
+		BlobChanged:          {Errno: syscall.EIO},
+		BlobMissing:          {Errno: syscall.ENOENT},
+		BlobUnknown:          {Errno: syscall.ENOENT},
+		BlobArchived:         {Errno: syscall.ENOMEDIUM},
+		BlobImmutable:        {Errno: syscall.EROFS},
+		BlobLeased:           {Errno: syscall.ETXTBSY},
+		OnlyCopy:             {Errno: syscall.EPERM},
+		NameNotRepresentable: {Errno: syscall.ENAMETOOLONG},
+		FileTooLarge:         {Errno: syscall.EFBIG},
+		ChecksumMismatch:     {Errno: syscall.EBADMSG},
+		SizeMismatch:         {Errno: syscall.EIO},
+		Throttled:            {Errno: syscall.EAGAIN, Retry: true},
+		AuthFailed:           {Errno: syscall.EACCES},
+		PermissionDenied:     {Errno: syscall.EPERM},
+		NoSpace:              {Errno: syscall.ENOSPC},
+		QuotaExceeded:        {Errno: syscall.EDQUOT},
+		NoArchiveConfigured:  {Errno: syscall.ENXIO},
+		ContainerMissing:     {Errno: syscall.ENODEV},
+		AccountUnreachable:   {Errno: syscall.EHOSTUNREACH, Retry: true},
+		Canceled:             {Errno: syscall.ECANCELED},
+		ShuttingDown:         {Errno: syscall.EAGAIN, Retry: true},
+		Forgotten:            {Errno: syscall.ENOENT},
+		NotReported:          {Errno: syscall.EIO},
+		UnknownAction:        {Errno: syscall.EOPNOTSUPP},
+		StorageError:         {Errno: syscall.EIO},
+		LustreError:          {Errno: syscall.EIO},
+		Internal:             {Errno: syscall.EIO},
+	}
+	for code := range verdicts {
+		want := table[code]
+		want.Code = code
 		got := VerdictFor(failf(code, "x"))
-		if got.Code != code || got.Errno == 0 || got.Errno > 126 {
-			t.Errorf("%s: verdict %+v", code, got)
+		if got != want || got.Errno == 0 || got.Errno > 126 || (got.Errno == syscall.ECANCELED) != (code == Canceled) {
+			t.Errorf("verdict %+v, want %+v", got, want)
 		}
-		if (v.Errno == syscall.ECANCELED) != (code == Canceled) {
-			t.Errorf("%s: errno %v", code, v.Errno)
+	}
+	if len(table) != len(verdicts) {
+		t.Errorf("%d codes, want %d", len(verdicts), len(table))
+	}
+}
+
+// TestManualHasEveryCode: who finds a code in the log finds it in README's table,
+// and nothing there that the log never says.
+func TestManualHasEveryCode(t *testing.T) {
+	manual, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(manual), "| Code | Meaning | What to do |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	listed := map[Code]int{}
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
+				listed[Code(m[1])]++
+			}
 		}
+	}
+	for code := range verdicts {
+		if listed[code] != 1 {
+			t.Errorf("%s is explained %d times", code, listed[code])
+		}
+		delete(listed, code)
+	}
+	for code := range listed {
+		t.Errorf("%s is explained, and no action ends with it", code)
 	}
 }
 
@@ -50,8 +115,25 @@ func TestVerdictFor(t *testing.T) {
 		{&llapi.Error{Errno: 524}, Internal, syscall.EIO}, // does not fit the changelog
 		{syscall.ECANCELED, Internal, syscall.EIO},        // nobody cancelled
 		{context.Canceled, Internal, syscall.EIO},
+		{context.DeadlineExceeded, Internal, syscall.EIO}, // nothing of ours has one
+		{&llapi.Error{Errno: syscall.ESTALE}, FileVanished, syscall.ENOENT},
+		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), SizeMismatch, syscall.EIO},
+		{fmt.Errorf("name: %w", blobstore.ErrName), NameNotRepresentable, syscall.ENAMETOOLONG},
 		{blob(blobstore.ErrNotFound), BlobMissing, syscall.ENOENT},
 		{blob(blobstore.ErrNoContainer), ContainerMissing, syscall.ENODEV},
+		{blob(blobstore.ErrPermission), AuthFailed, syscall.EACCES},
+		{blob(blobstore.ErrBusy), Throttled, syscall.EAGAIN},
+		{blob(blobstore.ErrUnreachable), AccountUnreachable, syscall.EHOSTUNREACH},
+		{blob(blobstore.ErrExists), BlobExists, syscall.EEXIST},
+		{blob(blobstore.ErrChanged), BlobChanged, syscall.EIO},
+		{blob(blobstore.ErrArchivedTier), BlobArchived, syscall.ENOMEDIUM},
+		{blob(blobstore.ErrImmutable), BlobImmutable, syscall.EROFS},
+		{blob(blobstore.ErrLeased), BlobLeased, syscall.ETXTBSY},
+		{blob(blobstore.ErrChecksum), ChecksumMismatch, syscall.EBADMSG},
+		{blob(blobstore.ErrTooLarge), FileTooLarge, syscall.EFBIG},
+		{blob(blobstore.ErrName), NameNotRepresentable, syscall.ENAMETOOLONG},
+		{blob(blobstore.ErrRefused), StorageError, syscall.EIO},
+		{blob(nil), Internal, syscall.EIO},
 		{blob(blobstore.ErrShortSource), FileChanged, syscall.EBUSY},
 		{blob(blobstore.ErrOtherKind), BlobExists, syscall.EEXIST},
 		{&blobstore.Error{Err: syscall.ENOSPC}, NoSpace, syscall.ENOSPC}, // of the file written to

@@ -96,7 +96,8 @@ func TestCheck(t *testing.T) {
 // copytoolCommand is the copytool with good settings before args, which may override them.
 func (e *env) copytoolCommand(args ...string) *exec.Cmd {
 	args = append([]string{"--container-url", e.containerURL, "--auth", "shared-key", "--account-key-file", e.keyFile, "--run-dir", e.runDir, "--state-dir", e.stateDir}, args...)
-	return exec.Command(e.program, args...)
+	args = append(append(e.wrapper[:len(e.wrapper):len(e.wrapper)], e.program), args...)
+	return exec.Command(args[0], args[1:]...)
 }
 
 func (e *env) runCopytool(args ...string) (code int, output string) {

@@ -29,6 +29,8 @@ type copytool struct {
 	mu    sync.Mutex // guards lines
 	lines []string   // its log so far
 	grown chan struct{}
+
+	idle map[string]float64 // numbers of its resources before any work, see leaks_test.go
 }
 
 // startCopytool starts the copytool on a mount and waits until it says READY

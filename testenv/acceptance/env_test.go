@@ -40,6 +40,7 @@ type env struct {
 	runDir       string // where copytools keep their locks
 	stateDir     string // and their journals
 	blobs        *container.Client
+	wrapper      []string // what runs copytools; empty: nothing between
 }
 
 func newEnv(t *testing.T, o testenv.Options) *env {

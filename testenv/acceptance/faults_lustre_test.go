@@ -55,7 +55,7 @@ func TestLustreFaultsInArchive(t *testing.T) {
 				e.wantBlob(rel, content)
 				e.wantNoError(rel)
 			}
-			c.wantMetric("lhsm_azblob_memory_in_use_bytes", 0)
+			e.wantSettled(c)
 		})
 	}
 }
@@ -97,7 +97,7 @@ func TestLustreFaultsInRestore(t *testing.T) {
 				e.wantContent(rel, content)
 				e.wantNoError(rel)
 			}
-			c.wantMetric("lhsm_azblob_memory_in_use_bytes", 0)
+			e.wantSettled(c)
 		})
 	}
 }
@@ -151,7 +151,7 @@ func TestP20RefusedProgressStopsTheTransfer(t *testing.T) {
 			}
 			e.wantBlob(archive, content)
 			e.wantState(restore, stateArchived)
-			c.wantMetric("lhsm_azblob_memory_in_use_bytes", 0)
+			e.wantSettled(c)
 		})
 	}
 }
@@ -336,7 +336,7 @@ func TestFileChangesUnderArchive(t *testing.T) {
 				c.waitLog("action failed", "op=ARCHIVE", fid, "code="+change.code)
 				e.wantNoBlob(name)
 			}
-			c.wantMetric("lhsm_azblob_memory_in_use_bytes", 0)
+			e.wantSettled(c)
 		})
 	}
 }
@@ -381,7 +381,7 @@ func TestFileChangesUnderRestore(t *testing.T) {
 				t.Errorf("the reader: %v", err)
 			}
 			c.waitLog("msg=\"action ", "op=RESTORE", fid)
-			c.wantMetric("lhsm_azblob_memory_in_use_bytes", 0)
+			e.wantSettled(c)
 			e.archived(name+"-next", content)
 		})
 	}

@@ -8,7 +8,9 @@
 package gate
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -21,6 +23,7 @@ type Gate struct {
 	URL string // where it listens: scheme, host and port
 
 	server   *httptest.Server
+	end      context.CancelFunc // of the contexts of all requests
 	remember bool
 
 	mu     sync.Mutex // guards all below
@@ -58,7 +61,8 @@ func New(backend string, o Options) (*Gate, error) {
 		return nil, fmt.Errorf("start a gate: %w", err)
 	}
 	g := &Gate{remember: o.Remember}
-	proxy := httputil.NewSingleHostReverseProxy(target)
+	// The server hears its own name, whatever the client calls the gate.
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
 	proxy.FlushInterval = -1
 	// A copytool that is cancelled hangs up; that is no error of the proxy.
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
@@ -66,21 +70,28 @@ func New(backend string, o Options) (*Gate, error) {
 		g.waitFor(r.Request, true)
 		return nil
 	}
-	g.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.pass(r) {
 			g.serverFor(r, proxy).ServeHTTP(w, r)
 		}
 	}))
-	g.URL = g.server.URL
+	ctx, cancel := context.WithCancel(context.Background())
+	g.server.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	g.server.Start()
+	g.URL, g.end = g.server.URL, cancel
 	return g, nil
 }
 
 // Close lets everything go that is held, and ends the gate.
 func (g *Gate) Close() {
 	g.releaseAll()
+	g.end()
 	g.server.CloseClientConnections()
 	g.server.Close()
 }
+
+// HangUp closes the connections of all clients, idle or not.
+func (g *Gate) HangUp() { g.server.CloseClientConnections() }
 
 // pass waits at every hold that matches. It reports false if the client hung
 // up meanwhile: such a request must not reach the server any more.

@@ -3,11 +3,13 @@ package gate
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"time"
 )
 
 // Refuse is an answer of the service, or with no code, of a proxy before it.
@@ -47,6 +49,53 @@ func ResetInBody(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	answer := Record(r, next)
 	Send(w, answer, answer.Body.Bytes()[:answer.Body.Len()/2])
 	reset(w)
+}
+
+// Stall takes or sends half of whatever body there is, and then nothing happens
+// until the client hangs up or the gate ends.
+func Stall(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if r.Method == http.MethodPut {
+		_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2)
+	} else {
+		answer := Record(r, next)
+		Send(w, answer, answer.Body.Bytes()[:answer.Body.Len()/2])
+	}
+	<-r.Context().Done()
+}
+
+// Drip takes or sends the body in so many pieces, with a pause before each.
+func Drip(pieces int, pause time.Duration) Spoiler {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodPut {
+			var body bytes.Buffer
+			size := (r.ContentLength + int64(pieces) - 1) / int64(pieces)
+			each(r.Context(), pieces, pause, func(int) { _, _ = io.CopyN(&body, r.Body, size) })
+			r.Body = io.NopCloser(&body)
+			next.ServeHTTP(w, r)
+			return
+		}
+		answer := Record(r, next)
+		body := answer.Body.Bytes()
+		Send(w, answer, nil)
+		each(r.Context(), pieces, pause, func(i int) {
+			_, _ = w.Write(body[len(body)*i/pieces : len(body)*(i+1)/pieces])
+			w.(http.Flusher).Flush()
+		})
+	}
+}
+
+// each does something so many times, with a pause before each, or until ctx ends.
+func each(ctx context.Context, times int, pause time.Duration, do func(i int)) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for i := range times {
+		select {
+		case <-tick.C:
+			do(i)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Truncate closes the connection in good order, in the middle of the answer.

@@ -96,6 +96,7 @@ func (j *job) conclude(err error) (rest time.Duration) {
 		return j.owe(unheard.err)
 	}
 	j.decide(err)
+	j.t.retry.Store(j.verdict.Retry)
 	j.t.ending.Store(true)
 	if rerr := j.report(j.verdict); rerr != nil {
 		return j.notReported(rerr)
@@ -199,15 +200,11 @@ func (j *job) report(v Verdict) error {
 		j.abandon()
 		return nil
 	case j.action != nil:
-		var flags llapi.EndFlags
-		if v.Retry {
-			flags = llapi.EndRetry
-		}
-		return j.action.End(llapi.Extent{Length: uint64(j.t.moved.Load())}, flags, v.Errno)
+		return j.action.End(llapi.Extent{Length: uint64(j.t.moved.Load())}, v.flags(), v.Errno)
 	case v.Code == Forgotten:
 		return nil // an error now could hit the same action sent again
 	}
-	return j.fail(v.Errno)
+	return j.fail(v)
 }
 
 // abandon lets go of a restore that the coordinator does not know any more. One
@@ -221,8 +218,8 @@ func (j *job) abandon() {
 }
 
 // fail ends the action without its descriptors.
-func (j *job) fail(errno syscall.Errno) error {
-	return j.withSession(func(s Session) error { return s.Fail(j.t.item, errno) })
+func (j *job) fail(v Verdict) error {
+	return j.withSession(func(s Session) error { return s.Fail(j.t.item, v.flags(), v.Errno) })
 }
 
 // notReported decides what follows when the coordinator did not take the verdict.

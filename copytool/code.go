@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
 )
 
 // A Code is the stable name of an outcome. Codes are in logs, metrics, the
@@ -54,6 +55,14 @@ type Verdict struct {
 	Code  Code
 	Errno syscall.Errno // 0: success. The changelog has room for 1 to 126.
 	Retry bool          // may be queued again, if the coordinator's policy allows
+}
+
+// flags are what goes with the errno to the coordinator.
+func (v Verdict) flags() llapi.EndFlags {
+	if v.Retry {
+		return llapi.EndRetry
+	}
+	return 0
 }
 
 // verdicts has every code but OK. ECANCELED stands for Canceled only: the

@@ -421,7 +421,7 @@ func (s *fakeSession) Begin(it llapi.ActionItem, _, _ int) (Action, error) {
 	return a, nil
 }
 
-func (s *fakeSession) Fail(it llapi.ActionItem, errno syscall.Errno) error {
+func (s *fakeSession) Fail(it llapi.ActionItem, _ llapi.EndFlags, errno syscall.Errno) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

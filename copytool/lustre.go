@@ -99,7 +99,7 @@ type Registration interface {
 type Coordinator interface {
 	Begin(item llapi.ActionItem, mdtIndex, openFlags int) (Action, error)
 	// Fail ends an action that was not begun.
-	Fail(item llapi.ActionItem, errno syscall.Errno) error
+	Fail(item llapi.ActionItem, flags llapi.EndFlags, errno syscall.Errno) error
 	// ReportProgress tells that an extent was moved, or with length 0 only
 	// that the action lives. ECANCELED asks to stop, ENOENT means forgotten.
 	ReportProgress(item llapi.ActionItem, moved llapi.Extent) error

@@ -112,6 +112,7 @@ func (s *scheduler) known(t *task) bool {
 		s.doubles = append(s.doubles, old.again)
 	}
 	old.again = t
+	t.afterEnd = old.ending.Load()
 	return true
 }
 
@@ -268,7 +269,7 @@ func (s *scheduler) leave(t *task) {
 	}
 	switch again := t.again; {
 	case again == nil:
-	case t.forgotten && s.tasks[t.key] == nil:
+	case s.tasks[t.key] == nil && (t.forgotten || t.retry.Load() && again.afterEnd):
 		s.tasks[t.key] = again
 		s.enqueue(again)
 	default:

@@ -244,6 +244,30 @@ func TestSameCookieAgain(t *testing.T) {
 	})
 }
 
+// TestSameCookieAfterTheEnd: an action that failed for a passing reason is sent
+// again before its end has come back to us. One that ended otherwise is over.
+func TestSameCookieAfterTheEnd(t *testing.T) {
+	for retry, want := range map[bool]int{true: 2, false: 1} {
+		onStage(t, Limits{Archives: 4, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+			first, early, again := testTask(llapi.ActionArchive, 1, 1), testTask(llapi.ActionArchive, 1, 1), testTask(llapi.ActionArchive, 1, 1)
+			st.submit([]*task{first}, nil)
+			synctest.Wait()
+			st.submit([]*task{early}, nil) // is served by the first
+			first.retry.Store(retry)
+			first.ending.Store(true)
+			st.submit([]*task{again}, nil)
+			st.finish(first.key)
+			synctest.Wait()
+			if len(st.order) != want || (st.tasks[first.key] == again) != retry {
+				t.Errorf("with retry %t the action ran %d times", retry, len(st.order))
+			}
+			if len(st.doubled) != 3-want {
+				t.Errorf("with retry %t there were %d doubles", retry, len(st.doubled))
+			}
+		})
+	}
+}
+
 // TestSameCookieBeforeItWasForgotten: the action sent again arrives before the
 // news that the first is forgotten.
 func TestSameCookieBeforeItWasForgotten(t *testing.T) {

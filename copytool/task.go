@@ -35,6 +35,7 @@ type task struct {
 
 	moved  atomic.Int64 // bytes so far
 	ending atomic.Bool  // its end is being reported: no more progress
+	retry  atomic.Bool  // with that end the coordinator may send it again, under the same cookie
 
 	reported int64 // bytes told to the coordinator; the reporter's own
 
@@ -51,6 +52,7 @@ type task struct {
 	ownsFile  bool  // it is the one that may run on its file
 	forgotten bool  // the coordinator does not know it any more
 	again     *task // the same action, received while this one was here
+	afterEnd  bool  // received while the same action was reporting its end
 }
 
 func newTask(item llapi.ActionItem, list *llapi.ActionList, now time.Time) *task {

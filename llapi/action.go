@@ -76,6 +76,7 @@ func (c *Copytool) begin(item ActionItem, mdtIndex, openFlags int, failed bool) 
 
 // Fail ends an action that was not begun, or could not be, with errno. An
 // action that the coordinator does not know any more is failed already: nil.
+// With EndRetry it may be sent again, as after [CopyAction.End].
 // Zero would claim a success that never was, and is sent as EIO.
 //
 // Implements:
@@ -84,7 +85,7 @@ func (c *Copytool) begin(item ActionItem, mdtIndex, openFlags int, failed bool) 
 //	int llapi_hsm_action_end(struct hsm_copyaction_private **phcp,
 //	                         const struct hsm_extent *he, int hp_flags,
 //	                         int errval);
-func (c *Copytool) Fail(item ActionItem, errno syscall.Errno) error {
+func (c *Copytool) Fail(item ActionItem, flags EndFlags, errno syscall.Errno) error {
 	if errno == 0 {
 		errno = syscall.EIO
 	}
@@ -92,7 +93,7 @@ func (c *Copytool) Fail(item ActionItem, errno syscall.Errno) error {
 	if err != nil {
 		return err
 	}
-	if err := a.End(Extent{}, 0, errno); err != nil && !errors.Is(err, syscall.ENOENT) {
+	if err := a.End(Extent{}, flags, errno); err != nil && !errors.Is(err, syscall.ENOENT) {
 		return err
 	}
 	return nil

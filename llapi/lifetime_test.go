@@ -30,7 +30,7 @@ func TestRecvEndsWithContext(t *testing.T) {
 	// The copytool is none the worse for it.
 	_, fid := w.file("f", "x")
 	w.request(llapi.UserArchive, fid)
-	w.ok(w.ct.Fail(w.recv(w.ct), syscall.EIO))
+	w.ok(w.ct.Fail(w.recv(w.ct), 0, syscall.EIO))
 }
 
 func TestClose(t *testing.T) {
@@ -50,7 +50,7 @@ func TestClose(t *testing.T) {
 	}
 	_, err := w.ct.Begin(item, -1, 0)
 	w.is("Begin", err, llapi.ErrClosed)
-	w.is("Fail", w.ct.Fail(item, syscall.EIO), llapi.ErrClosed)
+	w.is("Fail", w.ct.Fail(item, 0, syscall.EIO), llapi.ErrClosed)
 	w.is("ReportProgress", w.ct.ReportProgress(item, llapi.Extent{}), llapi.ErrClosed)
 	w.ok(a.Progress(llapi.Extent{Length: 1}, 7))
 	w.ok(a.End(llapi.WholeFile, 0, 0))
@@ -82,7 +82,7 @@ func TestUnregister(t *testing.T) {
 	}
 	_, err := w.ct.Recv(t.Context())
 	w.is("Recv", err, llapi.ErrClosed)
-	w.ok(w.ct.Fail(item, syscall.EAGAIN))
+	w.ok(w.ct.Fail(item, 0, syscall.EAGAIN))
 	w.ok(a.Progress(llapi.Extent{Length: 1}, 7))
 	w.ok(a.End(llapi.WholeFile, 0, 0))
 	w.wantState(path, archived, 1)
@@ -102,7 +102,7 @@ func TestRegisterAgain(t *testing.T) {
 	w.ok(<-closed)
 	_, fid = w.file("g", "content")
 	w.request(llapi.UserArchive, fid)
-	w.ok(newer.Fail(w.recv(newer), syscall.EIO))
+	w.ok(newer.Fail(w.recv(newer), 0, syscall.EIO))
 }
 
 func TestRecvErrors(t *testing.T) {
@@ -131,7 +131,7 @@ func TestRecvErrors(t *testing.T) {
 				w.ok(err)
 				for _, item := range list.Items {
 					found = found || item.FID == fid
-					w.ok(w.ct.Fail(item, syscall.EIO))
+					w.ok(w.ct.Fail(item, 0, syscall.EIO))
 				}
 			}
 		})

@@ -286,7 +286,7 @@ func TestImplicitRestore(t *testing.T) {
 	if list.Flags != llapi.FlagBlocking || len(list.Items) != 1 {
 		t.Errorf("received %+v, want one blocking restore", list)
 	}
-	w.ok(w.ct.Fail(list.Items[0], syscall.EIO))
+	w.ok(w.ct.Fail(list.Items[0], 0, syscall.EIO))
 	if got := <-read; !errors.Is(got.err, syscall.ENODATA) {
 		t.Errorf("read after a failure: %q, %v, want ENODATA", got.data, got.err)
 	}
@@ -354,19 +354,35 @@ func TestFail(t *testing.T) {
 	w.ok(os.Remove(path))
 	_, err := w.ct.Begin(item, -1, 0)
 	w.is("Begin of a file that is gone", err, syscall.ENOENT)
-	w.ok(w.ct.Fail(item, syscall.ENOENT))
-	if err := w.ct.Fail(item, syscall.ENOENT); err != nil {
+	w.ok(w.ct.Fail(item, 0, syscall.ENOENT))
+	if err := w.ct.Fail(item, 0, syscall.ENOENT); err != nil {
 		t.Errorf("Fail of what has failed: %v, want nil", err)
 	}
 
 	// A failure without a number is one all the same.
 	path, fid = w.file("g", "content")
 	w.request(llapi.UserArchive, fid)
-	w.ok(w.ct.Fail(w.recv(w.ct), 0))
+	w.ok(w.ct.Fail(w.recv(w.ct), 0, 0))
 	w.wantState(path, llapi.HSExists, 1)
 	if actions := w.lustre.GetParam("mdt.*.hsm.actions"); strings.Count(actions, "status=FAILED") != 2 {
 		t.Errorf("hsm.actions:\n%s\nwant two FAILED", actions)
 	}
+}
+
+// What failed for a passing reason is sent again, if the coordinator may do that.
+func TestFailForNow(t *testing.T) {
+	w := newWorld(t)
+	w.lustre.SetParam("mdt.*.hsm.policy", "-NRA")
+	path, fid := w.file("f", "content")
+	w.request(llapi.UserArchive, fid)
+	item := w.recv(w.ct)
+	w.ok(w.ct.Fail(item, llapi.EndRetry, syscall.EAGAIN))
+	again := w.recv(w.ct)
+	if again.Cookie != item.Cookie {
+		t.Errorf("cookie %#x came after %#x", again.Cookie, item.Cookie)
+	}
+	w.ok(w.ct.Fail(again, 0, syscall.EIO))
+	w.wantState(path, llapi.HSExists, 1)
 }
 
 // A restore whose copytool died is finished by the next one, unless progress
@@ -462,7 +478,7 @@ func TestArchiveIDs(t *testing.T) {
 		if item := w.recv(ct); item.FID != fid {
 			t.Errorf("archive %d: received %v, want %v", id, item.FID, fid)
 		} else {
-			w.ok(ct.Fail(item, syscall.EIO))
+			w.ok(ct.Fail(item, 0, syscall.EIO))
 		}
 	}
 }
@@ -481,6 +497,6 @@ func TestRecvCopies(t *testing.T) {
 		if l.Items[0].FID != want[i] || !bytes.Equal(l.Items[0].Data, []byte{byte('a' + i)}) {
 			t.Errorf("list %d has become %+v", i, l)
 		}
-		w.ok(w.ct.Fail(l.Items[0], syscall.EIO))
+		w.ok(w.ct.Fail(l.Items[0], 0, syscall.EIO))
 	}
 }

@@ -21,7 +21,7 @@ func TestRenew(t *testing.T) {
 	w.request(llapi.UserArchive, waiting)
 	w.ok(w.ct.WaitReadable(t.Context()))
 	w.ok(w.ct.Renew())
-	w.ok(w.ct.Fail(w.recv(w.ct), syscall.EIO)) // what lay in the pipe
+	w.ok(w.ct.Fail(w.recv(w.ct), 0, syscall.EIO)) // what lay in the pipe
 	w.ok(a.End(llapi.WholeFile, 0, 0))
 
 	w.lustre.SetParam("mdt.*.hsm_control", "shutdown")
@@ -36,7 +36,7 @@ func TestRenew(t *testing.T) {
 	}
 	for range 3 { // the first message finds that nobody reads what renewals brought
 		w.request(llapi.UserArchive, waiting)
-		w.ok(w.ct.Fail(w.recv(w.ct), syscall.EIO))
+		w.ok(w.ct.Fail(w.recv(w.ct), 0, syscall.EIO))
 	}
 	w.ok(w.ct.Unregister())
 	if agents := w.agents(); strings.Contains(agents, "uuid=") {

@@ -118,7 +118,7 @@ func (c *tool) do(item llapi.ActionItem) error {
 	}
 	a, err := c.ct.Begin(item, 0, 0)
 	if err != nil {
-		return errors.Join(err, c.ct.Fail(item, syscall.EIO))
+		return errors.Join(err, c.ct.Fail(item, 0, syscall.EIO))
 	}
 	return errors.Join(c.copy(item, a), a.End(llapi.WholeFile, 0, 0))
 }

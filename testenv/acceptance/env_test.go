@@ -55,7 +55,7 @@ func newEnvOn(t *testing.T, server *azurite.Server, o testenv.Options) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(t, u.Scheme+"://"+u.Host)
+	g := newGate(t, u.Scheme+"://"+u.Host, gate.Options{})
 	cred, err := container.NewSharedKeyCredential(server.AccountName, server.AccountKey)
 	if err != nil {
 		t.Fatal(err)

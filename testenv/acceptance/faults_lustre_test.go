@@ -34,7 +34,7 @@ func TestLustreFaultsInArchive(t *testing.T) {
 		{"fid2path", []string{"errno=EIO", "count=1"}, "LustreError", syscall.EIO},
 		{"data_version", []string{"errno=EIO", "count=1"}, "LustreError", syscall.EIO},
 		{"data_version", []string{"errno=ENXIO", "count=1", "skip=1"}, "LustreError", syscall.ENXIO}, // before the commit
-		{"end", []string{"errno=EIO", "count=1"}, "NotReported", syscall.EIO},
+		{"end", []string{"errno=EIO", "count=1"}, "", 0},                                             // is said again
 	} {
 		e.during(t, c, f.name(), func() {
 			for kind, content := range faultFiles {
@@ -72,7 +72,7 @@ func TestLustreFaultsInRestore(t *testing.T) {
 		{"mdt_index", []string{"errno=EIO", "count=1"}, "LustreError", syscall.EIO},
 		{"begin", []string{"errno=EIO", "count=1"}, "LustreError", syscall.EIO},
 		{"fid2path", []string{"errno=EIO", "count=1"}, "", 0}, // only the log wants the path
-		{"end", []string{"errno=EIO", "count=1"}, "NotReported", syscall.EIO},
+		{"end", []string{"errno=EIO", "count=1"}, "", 0},      // is said again
 	} {
 		e.during(t, c, f.name(), func() {
 			for kind, content := range faultFiles {
@@ -97,6 +97,27 @@ func TestLustreFaultsInRestore(t *testing.T) {
 				e.wantContent(rel, content)
 				e.wantNoError(rel)
 			}
+			e.wantSettled(c)
+		})
+	}
+}
+
+func TestLustreFaultsInRemove(t *testing.T) {
+	e, c := startSpare(t)
+	for _, f := range []lustreFault{
+		{"begin", []string{"errno=EIO", "count=1"}, "LustreError", syscall.EIO},
+		{"begin", []string{"errno=EAGAIN", "count=1"}, "LustreError", syscall.EAGAIN},
+	} {
+		e.during(t, c, f.name(), func() {
+			e.archived(f.name(), []byte("content"))
+			e.lustre.Fault(f.op, f.what...)
+			e.hsm("remove", f.name())
+			e.wantState(f.name(), stateArchived)
+			e.wantBlob(f.name(), []byte("content"))
+			e.wantFailure(c, "REMOVE", f.name(), f.code, f.errno)
+			e.hsm("remove", f.name())
+			e.wantNoBlob(f.name())
+			e.wantNoError(f.name())
 			e.wantSettled(c)
 		})
 	}
@@ -377,10 +398,11 @@ func TestFileChangesUnderRestore(t *testing.T) {
 			h.Release()
 			err = <-read
 			e.lustre.WaitIdle()
-			if gone := name == "unlinked" || name == "replaced"; err != nil && !gone {
-				t.Errorf("the reader: %v", err)
+			line := c.waitLog("msg=\"action ", "op=RESTORE", fid)
+			gone, done := name == "unlinked" || name == "replaced", strings.Contains(line, "code=OK ")
+			if done != (err == nil) || !done && (!gone || !strings.Contains(line, "code=FileVanished ")) {
+				e.t.Errorf("the reader: %v, and the restore: %s", err, line)
 			}
-			c.waitLog("msg=\"action ", "op=RESTORE", fid)
 			e.wantSettled(c)
 			e.archived(name+"-next", content)
 		})

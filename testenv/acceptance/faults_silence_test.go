@@ -106,14 +106,14 @@ var addressTroubles = []struct {
 }{
 	{"gone", func(r *resolver) { r.fail(-1) }, "AccountUnreachable", "does not resolve; check the URL and the DNS"},
 	{"back", func(r *resolver) { r.fail(1) }, "", ""},
-	{"moved", func(r *resolver) { r.point(deadAddress) }, "AccountUnreachable", "no answer from storage.test; check the URL, the firewall and the private endpoint"},
+	{"moved", func(r *resolver) { r.point(deadAddress) }, "AccountUnreachable", "no answer from " + gate.TLSName + "; check the URL, the firewall and the private endpoint"},
 }
 
 // TestAddressLostInTransfer: the name of the account resolves no longer, or to
 // where nobody answers, and its connection breaks.
 func TestAddressLostInTransfer(t *testing.T) {
 	e := newEnv(t, longGrace(testenv.Options{}))
-	r := e.resolve("storage.test")
+	r := e.resolve()
 	c := e.startSpare("--transfers", "1", "--stall-timeout", "2s", "--retries", "2")
 	for _, f := range addressTroubles {
 		lose := func(http.ResponseWriter, *http.Request, http.Handler) {

@@ -8,9 +8,10 @@ import (
 )
 
 // newGate starts a gate that lasts as long as the test.
-func newGate(t *testing.T, backend string) *gate.Gate {
+func newGate(t *testing.T, backend string, o gate.Options) *gate.Gate {
 	t.Helper()
-	g, err := gate.New(backend, gate.Options{Remember: true})
+	o.Remember = true
+	g, err := gate.New(backend, o)
 	if err != nil {
 		t.Fatal(err)
 	}

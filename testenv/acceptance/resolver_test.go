@@ -9,11 +9,14 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lhsm-azblob/testenv/gate"
 )
 
 // Where a name can lead to.
@@ -32,20 +35,22 @@ type resolver struct {
 }
 
 // resolve has copytools that are started from now on find the container under
-// a name, by the resolver and nothing else.
-func (e *env) resolve(name string) *resolver {
+// a name, by the resolver and nothing else. Nothing but TLS goes to a name.
+func (e *env) resolve() *resolver {
 	e.t.Helper()
-	u, err := url.Parse(e.containerURL)
+	u, err := url.Parse(e.blobs.URL())
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	deafen(e.t, netip.AddrPortFrom(deadAddress, netip.MustParseAddrPort(u.Host).Port()))
+	e.gate = newGate(e.t, u.Scheme+"://"+u.Host, gate.Options{TLS: true})
+	_, port, _ := strings.Cut(e.gate.URL, "127.0.0.1:")
+	e.containerURL = "https://" + gate.TLSName + ":" + port + u.Path
+	deafen(e.t, netip.MustParseAddrPort(deadAddress.String()+":"+port))
 	r := startResolver(e.t)
-	u.Host = net.JoinHostPort(name, u.Port())
-	e.containerURL = u.String()
+	trusted := e.file("trusted.pem", string(e.gate.Certificate()))
 	config := e.file("resolv.conf", fmt.Sprintf("nameserver %s\noptions timeout:1 attempts:1\n", r.conn.LocalAddr().(*net.UDPAddr).IP))
 	// The file takes the place of the machine's in a mount namespace of the copytool's own.
-	e.wrapper = []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec "$@"`, config}
+	e.wrapper = []string{"env", "SSL_CERT_FILE=" + trusted, "unshare", "--mount", "--propagation", "private", "sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec "$@"`, config}
 	return r
 }
 

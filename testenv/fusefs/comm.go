@@ -28,6 +28,7 @@ type comm struct {
 	stop  func() // ends the pump and waits for it
 
 	writing sync.Mutex // one message at a time; never held with another lock
+	late    []byte     // guarded by writing: a message that a fault has the next one overtake
 }
 
 func (m *Mount) startComm(pid uint32, agent *state.Agent, pipe *os.File) error {
@@ -158,8 +159,15 @@ func (c *comm) send(l lioc.ActionList, f *faults) error {
 		return fmt.Errorf("close the pipe: %w", errSpoiled)
 	case "pipe-shutdown":
 		b = lioc.ShutdownMessage()
+	case "pipe-late":
+		c.late = b
+		return nil
 	}
-	_, err = c.pipe.Write(b)
+	late := c.late
+	c.late = nil
+	if _, err = c.pipe.Write(b); err == nil && late != nil {
+		_, err = c.pipe.Write(late)
+	}
 	return err
 }
 

@@ -36,6 +36,7 @@ var (
 		"pipe-split",    // a message in two pieces; the second when the first has been read
 		"pipe-garbage",  // a message with a wrong magic number instead of the real one
 		"pipe-close",    // the pipe closed instead of the message
+		"pipe-late",     // a message after the next one
 		"pipe-shutdown", // a shutdown message instead of the message
 	}
 

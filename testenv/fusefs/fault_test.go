@@ -68,6 +68,16 @@ func TestPipeFaults(t *testing.T) {
 	archive("split")
 	must(t, c.archive(c.next())) // a reader who waits for the rest has the whole
 
+	l.Fault("pipe-late", "count=1")
+	archive("late")
+	archive("early")
+	early, late := c.next(), c.next()
+	if early.FID != fidOf(t, l.Path("early")) || late.FID != fidOf(t, l.Path("late")) {
+		t.Errorf("received %v, then %v", early.FID, late.FID)
+	}
+	must(t, c.archive(early))
+	must(t, c.archive(late))
+
 	l.Fault("pipe-garbage", "count=1")
 	archive("garbage")
 	if b, err := c.message(); err != nil || b[0] == 0x1c {

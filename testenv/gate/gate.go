@@ -9,6 +9,7 @@ package gate
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,7 +36,11 @@ type Gate struct {
 // Options of [New].
 type Options struct {
 	Remember bool // every request, for Count; what runs for hours had better not
+	TLS      bool // with a certificate for TLSName, see Certificate; spoilers cannot reset such connections
 }
+
+// TLSName is what a gate with TLS is called.
+const TLSName = "example.com"
 
 // A Request is what the gate remembers of a request.
 type Request struct {
@@ -77,9 +82,18 @@ func New(backend string, o Options) (*Gate, error) {
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	g.server.Config.BaseContext = func(net.Listener) context.Context { return ctx }
-	g.server.Start()
+	if o.TLS {
+		g.server.StartTLS()
+	} else {
+		g.server.Start()
+	}
 	g.URL, g.end = g.server.URL, cancel
 	return g, nil
+}
+
+// Certificate is what a client of a gate with TLS has to trust, as PEM.
+func (g *Gate) Certificate() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.server.Certificate().Raw})
 }
 
 // Close lets everything go that is held, and ends the gate.

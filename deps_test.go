@@ -21,11 +21,13 @@ var mayImport = map[string][]string{
 	"blobstore": {},
 	"copytool":  {"llapi", "blobstore"},
 	// A job asks the coordinator, as any user would; it need not know who copies.
-	"jobs": {"llapi"},
+	"jobs":    {"llapi"},
+	"httpapi": {"jobs"},
 	// What the programs share of how they are configured and run.
 	"cmd/internal/options": {},
 	"cmd/internal/service": {},
 	"cmd/lhsmtool_azblob":  {"llapi", "blobstore", "copytool", "cmd/internal/options", "cmd/internal/service"},
+	"cmd/lhsmctl":          {"llapi", "jobs", "httpapi", "cmd/internal/options", "cmd/internal/service"},
 	// The stand-in's lfs is a client of our own bindings, so that every test drives them.
 	"testenv/cmd/lfs": {"llapi"},
 }

@@ -102,27 +102,6 @@ func TestLustreFaultsInRestore(t *testing.T) {
 	}
 }
 
-func TestLustreFaultsInRemove(t *testing.T) {
-	e, c := startSpare(t)
-	for _, f := range []lustreFault{
-		{"begin", []string{"errno=EIO", "count=1"}, "LustreError", syscall.EIO},
-		{"begin", []string{"errno=EAGAIN", "count=1"}, "LustreError", syscall.EAGAIN},
-	} {
-		e.during(t, c, f.name(), func() {
-			e.archived(f.name(), []byte("content"))
-			e.lustre.Fault(f.op, f.what...)
-			e.hsm("remove", f.name())
-			e.wantState(f.name(), stateArchived)
-			e.wantBlob(f.name(), []byte("content"))
-			e.wantFailure(c, "REMOVE", f.name(), f.code, f.errno)
-			e.hsm("remove", f.name())
-			e.wantNoBlob(f.name())
-			e.wantNoError(f.name())
-			e.wantSettled(c)
-		})
-	}
-}
-
 // TestP20RefusedProgressStopsTheTransfer has a transfer wait in the gate until its progress has
 // been answered.
 func TestP20RefusedProgressStopsTheTransfer(t *testing.T) {

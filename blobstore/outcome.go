@@ -40,6 +40,7 @@ func (u *upload) settle(ctx context.Context, crc uint64, err error) (Info, error
 		u.progress.add(u.size - u.progress.done())
 		return u.info(crc, now.ETag, now.VersionID, now.Modified), nil
 	}
+	u.leftovers = isKind(lookErr, ErrNotFound) && isKind(err, ErrExists) && u.options.Condition.createOnly()
 	if lookErr == nil && isKind(err, ErrChanged) && u.options.Condition.createOnly() {
 		_, cause := classify(err)
 		return Info{}, &Error{Kind: ErrExists, Err: cause}

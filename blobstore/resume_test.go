@@ -3,6 +3,7 @@ package blobstore
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -122,4 +123,18 @@ func TestResumeAfterTheCommit(t *testing.T) {
 func TestSmallFilesHaveNoBlocks(t *testing.T) {
 	c := openContainer(t, PoolOptions{}, ContainerOptions{})
 	mustUpload(t, c, "f", randomBytes(100), UploadOptions{Staged: func(b StagedBlock) { t.Errorf("a block: %+v", b) }})
+}
+
+// TestLeftoverBlocks: what was staged and never committed is in nobody's way,
+// also not in that of a file that goes in one request.
+func TestLeftoverBlocks(t *testing.T) {
+	c := openContainer(t, PoolOptions{}, ContainerOptions{BlockSize: testBlock, PutThreshold: testBlock})
+	for _, size := range []int{0, 100} {
+		n := Name(fmt.Sprintf("f%d", size))
+		interrupted(t, c, n, randomBytes(2*testBlock))
+		data := randomBytes(size)
+		wantContent(t, c, mustUpload(t, c, n, data, UploadOptions{Condition: CreateOnly()}), data)
+		_, err := c.Upload(t.Context(), n, bytes.NewReader(nil), 0, UploadOptions{Condition: CreateOnly()})
+		wantKind(t, err, ErrExists)
+	}
 }

@@ -23,6 +23,10 @@ func (j *job) doArchive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if src.isReleased {
+		j.path = src.paths[0]
+		return nil // its data are in the container only, as they were archived
+	}
 	path, name, err := j.chooseName(src)
 	if err != nil {
 		return err

@@ -258,3 +258,18 @@ func TestOldBlobThatCannotBeDeleted(t *testing.T) {
 	r.wantNoBlob("old")
 	r.wantBlob("new", "two")
 }
+
+// TestArchiveOfAReleasedFile: to read it would restore it, and what the fake
+// gives in its place must not become the copy.
+func TestArchiveOfAReleasedFile(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "content")
+	r.archive(fid)
+	r.release(fid)
+	r.want(llapi.ActionArchive, fid, 0)
+	r.wantBlob("f", "content")
+	r.want(llapi.ActionRestore, fid, 0)
+	if got := r.content(fid); got != "content" {
+		t.Errorf("restored %q", got)
+	}
+}

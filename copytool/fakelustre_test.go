@@ -3,6 +3,7 @@ package copytool
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,6 +132,12 @@ func (l *fakeLustre) release(fid llapi.FID) {
 		l.t.Fatal(err)
 	}
 	l.put(f, string(make([]byte, info.Size())))
+	f.xattrs["trusted.hsm"] = hsmAttr(llapi.HSExists | llapi.HSArchived | llapi.HSReleased)
+}
+
+// hsmAttr is a trusted.hsm with flags and nothing else.
+func hsmAttr(flags llapi.StateFlags) []byte {
+	return binary.LittleEndian.AppendUint32(make([]byte, 4, 24), uint32(flags))[:24]
 }
 
 func (l *fakeLustre) content(fid llapi.FID) string {
@@ -483,6 +490,7 @@ func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) 
 		delete(a.s.files, a.file.fid)
 		if errno == 0 && f != nil {
 			f.data, f.version, f.layout = a.file.data, a.file.version, a.file.layout
+			f.xattrs["trusted.hsm"] = hsmAttr(llapi.HSExists | llapi.HSArchived)
 		}
 	}
 	a.s.end(a.item, errno)

@@ -244,9 +244,7 @@ func TestRemoveOfAnUnknownCopy(t *testing.T) {
 	r := newRig(t)
 	r.store.foreign("f", "perhaps", nil)
 	fid := r.write("f", "content")
-	hsm := make([]byte, 24)
-	hsm[4] = byte(llapi.HSExists | llapi.HSArchived)
-	r.setXattr(fid, "trusted.hsm", string(hsm))
+	r.setXattr(fid, "trusted.hsm", string(hsmAttr(llapi.HSExists|llapi.HSArchived)))
 	r.want(llapi.ActionRemove, fid, syscall.EIO)
 	r.wantBlob("f", "perhaps")
 	if errno := r.removeWith(fid, `{"file_id": "f"}`); errno != 0 {

@@ -30,7 +30,7 @@ type scheduler struct {
 
 	mu       sync.Mutex // guards all below, the lanes, and the marked fields of tasks
 	tasks    map[key]*task
-	files    map[llapi.FID]*fifo // files an action may run on now, and the tasks that wait for it to end
+	files    map[llapi.FID]*fileLine // of files that an action may run on now
 	restores *lane
 	archives *lane
 	removes  *lane
@@ -47,7 +47,7 @@ type scheduler struct {
 func newScheduler(l Limits, run func(context.Context, *task) time.Duration, size func(*task) int64, double func(*task)) *scheduler {
 	s := &scheduler{
 		run: run, size: size, double: double,
-		tasks: map[key]*task{}, files: map[llapi.FID]*fifo{}, started: map[*task]struct{}{},
+		tasks: map[key]*task{}, files: map[llapi.FID]*fileLine{}, started: map[*task]struct{}{},
 		restores: newLane("RESTORE", l.Restores), archives: newLane("ARCHIVE", l.Archives), removes: newLane("REMOVE", l.Removes),
 		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
 	}
@@ -195,19 +195,19 @@ func (s *scheduler) dispatch() {
 	}
 }
 
-// claimFile makes the task the one that runs on its file, or lets it wait for
-// the one that does: the coordinator sends two archives of one file at once.
+// claimFile tells whether the task may run on its file now. If not, it waits for
+// the one that does.
 func (s *scheduler) claimFile(t *task) bool {
 	if t.ownsFile {
 		return true
 	}
-	if line, busy := s.files[t.fid]; busy {
-		line.push(t)
-		return false
+	line := s.files[t.fid]
+	if line == nil {
+		line = &fileLine{}
+		s.files[t.fid] = line
 	}
-	s.files[t.fid] = &fifo{}
-	t.ownsFile = true
-	return true
+	t.ownsFile = line.enter(t)
+	return t.ownsFile
 }
 
 // releaseFile hands the file to the next task that waits for it. That one
@@ -217,13 +217,15 @@ func (s *scheduler) releaseFile(t *task) {
 		return
 	}
 	t.ownsFile = false
-	next := s.files[t.fid].pop()
-	if next == nil {
+	line := s.files[t.fid]
+	next := line.leave(t)
+	if line.empty() {
 		delete(s.files, t.fid)
-		return
 	}
-	next.ownsFile = true
-	next.lane.urgent.push(next)
+	if next != nil {
+		next.ownsFile = true
+		next.lane.urgent.push(next)
+	}
 }
 
 func (s *scheduler) start(l *lane, t *task) {

@@ -166,6 +166,49 @@ func TestOneActionPerFile(t *testing.T) {
 	})
 }
 
+// TestRestoreBesideAnArchive: an archive that reads a file just released waits in
+// the kernel for the restore.
+func TestRestoreBesideAnArchive(t *testing.T) {
+	onStage(t, Limits{Archives: 4, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		wantRunning := func(when string, want ...*task) {
+			t.Helper()
+			var got []key
+			for k := range st.running {
+				got = append(got, k)
+			}
+			for _, k := range want {
+				if len(got) != len(want) || !slices.Contains(got, k.key) {
+					t.Errorf("%s: %v run, want %d", when, got, len(want))
+				}
+			}
+		}
+		archive, second, remove := testTask(llapi.ActionArchive, 1, 1), testTask(llapi.ActionArchive, 1, 2), testTask(llapi.ActionRemove, 1, 3)
+		restore, again := testTask(llapi.ActionRestore, 1, 4), testTask(llapi.ActionRestore, 1, 5)
+		st.submit([]*task{archive}, nil)
+		st.submit([]*task{remove}, nil)
+		st.submit([]*task{second, restore, again}, nil)
+		synctest.Wait()
+		wantRunning("with an archive", archive, restore)
+		st.finish(archive.key)
+		wantRunning("the archive has ended first", restore)
+		st.finish(restore.key)
+		wantRunning("two restores", again)
+		st.finish(again.key)
+		wantRunning("nothing is to restore", remove)
+		st.submit([]*task{testTask(llapi.ActionRestore, 1, 6)}, nil)
+		synctest.Wait()
+		wantRunning("a restore comes during a remove", remove)
+		st.finish(remove.key)
+		if st.isRunning(second.key) || !st.isRunning(testTask(llapi.ActionRestore, 1, 6).key) {
+			t.Error("want the restore before the archive that waits for longer")
+		}
+		st.finishAll()
+		if len(st.files) > 0 {
+			t.Errorf("%d files stay claimed", len(st.files))
+		}
+	})
+}
+
 func TestSmallFilesAreNotBehindLargeOnes(t *testing.T) {
 	onStage(t, Limits{Archives: 4, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
 		large, small := archiveTasks(10), testTask(llapi.ActionArchive, 100, 100)

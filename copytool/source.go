@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
 )
 
 // A source is a file as it was when its archive began.
@@ -20,6 +21,9 @@ type source struct {
 	imported blobstore.Name // where another tool says the copy is; see foreignLocation
 	layout   []byte
 	xattrs   map[string][]byte
+	// The file was released after the archive was asked for. To read it would
+	// restore it.
+	isReleased bool
 }
 
 // look finds out all that the archive needs to know of the open file. The data
@@ -53,6 +57,13 @@ func (j *job) lookAtXattrs(s *source) error {
 	}
 	if s.before == nil {
 		s.imported = j.foreignLocation(names)
+	}
+	if s.before != nil || s.imported != "" || s.version == 0 {
+		flags, err := j.hsmFlags()
+		if err != nil {
+			return err
+		}
+		s.isReleased = flags&llapi.HSReleased != 0
 	}
 	s.xattrs = j.savedXattrs(names)
 	if lov, err := j.fs.Get(j.ref, layoutXattr); err == nil {

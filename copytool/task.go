@@ -49,7 +49,7 @@ type task struct {
 	cause     error // set before it runs: only end it, with this
 	sized     bool
 	large     bool
-	ownsFile  bool  // it is the one that may run on its file
+	ownsFile  bool  // it may run on its file
 	forgotten bool  // the coordinator does not know it any more
 	again     *task // the same action, received while this one was here
 	afterEnd  bool  // received while the same action was reporting its end

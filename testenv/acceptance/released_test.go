@@ -1,0 +1,52 @@
+package acceptance
+
+import (
+	"testing"
+)
+
+// What is released after its archive or remove was asked for, and before that begins.
+
+// TestReleasedBeforeItsSecondArchive: the second one would wait for the restore that
+// its own reading asks for.
+func TestReleasedBeforeItsSecondArchive(t *testing.T) {
+	e, c := start(t, "--archives", "1")
+	content := randomBytes(100_000, 1)
+	before, between := e.gate.Hold(isPutOf("before")), e.gate.Hold(isPutOf("between"))
+	p := e.write("f", content)
+	for _, rel := range []string{"before", "f", "between", "f"} {
+		if rel != "f" {
+			e.write(rel, []byte(rel))
+		}
+		e.lfs("hsm_archive", e.path(rel))
+	}
+	<-before.Caught
+	before.Release()
+	<-between.Caught
+	e.wantState("f", stateArchived)
+	e.lfs("hsm_release", p)
+	between.Release()
+	e.lustre.WaitIdle()
+	c.waitLogTimes(4, "op=ARCHIVE", "code=OK")
+	e.wantState("f", stateReleased)
+	e.wantContent("f", content)
+}
+
+// TestReleasedBeforeItsRemove: the copy is all there is by then.
+func TestReleasedBeforeItsRemove(t *testing.T) {
+	e, c := start(t, "--removes", "1")
+	content := randomBytes(100_000, 1)
+	p, other := e.archived("f", content), e.archived("other", []byte("before it"))
+	h := e.gate.Hold(isDeleteOf("other"))
+	e.lfs("hsm_remove", other)
+	<-h.Caught
+	e.lfs("hsm_remove", p)
+	e.lfs("hsm_release", p)
+	h.Release()
+	e.lustre.WaitIdle()
+	c.waitLog("op=REMOVE", "code=OnlyCopy")
+	e.wantState("f", stateReleased)
+	e.wantBlob("f", content)
+	e.wantContent("f", content)
+	e.hsm("remove", "f")
+	e.wantNoBlob("f")
+}

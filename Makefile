@@ -67,6 +67,10 @@ bench: build $(AZURITE) ## archive and restore one large and many small files th
 	$(SANDBOX) $(BIN)/hsmbench -server sink
 	$(SANDBOX) $(BIN)/hsmbench -server azurite
 
+soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on two movers, every byte checked; SEED= repeats
+	$(GO) build -race -o $(BIN)/race/ ./cmd/lhsmtool_azblob
+	$(SANDBOX) $(BIN)/hsmsoak -copytool $(BIN)/race/lhsmtool_azblob -minutes $(or $(MINUTES),10) -seed '$(SEED)'
+
 install: build ## install the copytool, its unit and its sample configuration below PREFIX
 	install -D -m 755 $(BIN)/lhsmtool_azblob $(DESTDIR)$(PREFIX)/sbin/lhsmtool_azblob
 	install -D -m 644 packaging/lhsmtool_azblob@.service $(DESTDIR)/etc/systemd/system/lhsmtool_azblob@.service
@@ -92,4 +96,4 @@ $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv $(TOOLS)/tmp/golangci-lint $@ && rmdir $(TOOLS)/tmp
 
-.PHONY: help build demo test check vulncheck fuzz bench install clean
+.PHONY: help build demo test check vulncheck fuzz bench soak install clean

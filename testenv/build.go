@@ -139,7 +139,7 @@ func buildLocked(path string, cmd *exec.Cmd) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("build %s: lock: %w", filepath.Base(path), err)
 	}
-	r, err := output(cmd)
+	r, err := Output(cmd)
 	if err == nil && r.Code != 0 {
 		err = fmt.Errorf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}

@@ -1,10 +1,8 @@
 package testenv
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -113,26 +111,13 @@ func requireFUSE(t testing.TB) {
 func (l *Lustre) start() {
 	l.t.Helper()
 	cmd := exec.CommandContext(context.Background(), l.binary, l.args...) // ended by stop
-	out, w, err := os.Pipe()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = w, l.log
+	cmd.Stderr = l.log
 	// TERM, so that it unmounts if the test process is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	l.daemon, err = start(cmd)
-	w.Close()
-	if err != nil {
-		l.t.Fatalf("start the stand-in: %v", err)
+	var err error
+	if l.daemon, err = StartReady(cmd); err != nil {
+		l.t.Fatalf("start the stand-in: %v\n%s", err, l.log)
 	}
-	line, _ := bufio.NewReader(out).ReadString('\n') // a short line tells as much as the error
-	if line != "ready\n" {
-		l.t.Fatalf("the stand-in did not become ready:\n%s", l.log)
-	}
-	go func() { // ends with the daemon
-		_, _ = io.Copy(io.Discard, out)
-		out.Close()
-	}()
 	if l.socket, err = admin.Socket(l.mounts[0]); err != nil {
 		l.t.Fatal(err)
 	}
@@ -262,7 +247,7 @@ func (l *Lustre) LfsAs(uid int, args ...string) Result {
 
 func (l *Lustre) lfs(cmd *exec.Cmd) Result {
 	l.t.Helper()
-	r, err := output(cmd)
+	r, err := Output(cmd)
 	if err != nil {
 		l.t.Fatal(err)
 	}

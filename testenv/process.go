@@ -1,12 +1,16 @@
 package testenv
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,7 +27,7 @@ type Process struct {
 // Run starts cmd. The caller need not wait for it.
 func Run(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p, err := start(cmd)
+	p, err := Start(cmd)
 	if err != nil {
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
@@ -34,7 +38,9 @@ func Run(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-func start(cmd *exec.Cmd) (*Process, error) {
+// Start is Run for programs that are no tests. The process is killed when this
+// one ends.
+func Start(cmd *exec.Cmd) (*Process, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -57,6 +63,32 @@ func start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
+// StartReady is Start for a daemon that prints "ready" as its first line when it
+// serves, and returns then.
+func StartReady(cmd *exec.Cmd) (*Process, error) {
+	out, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout = w
+	p, err := Start(cmd)
+	w.Close()
+	if err != nil {
+		out.Close()
+		return nil, err
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n') // a short line tells as much as the error
+	go func() {                                      // ends with the daemon
+		_, _ = io.Copy(io.Discard, out)
+		out.Close()
+	}()
+	if line != "ready\n" {
+		p.Signal(syscall.SIGKILL)
+		return nil, fmt.Errorf("%s did not become ready, it said %q", cmd.Path, line)
+	}
+	return p, nil
+}
+
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
@@ -69,6 +101,20 @@ func (p *Process) Wait() int {
 
 // Signal sends a signal; one that finds nobody is no error.
 func (p *Process) Signal(sig syscall.Signal) { _ = p.Cmd.Process.Signal(sig) }
+
+// PeakMemory is the largest resident size of the process so far, in bytes.
+func (p *Process) PeakMemory() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(status), "VmHWM:")
+	if !ok {
+		return 0, fmt.Errorf("peak memory of %s: it has ended", p.Cmd.Path)
+	}
+	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	return kib << 10, err
+}
 
 func exitCode(err error) int {
 	var exit *exec.ExitError
@@ -110,11 +156,11 @@ type Result struct {
 	Code           int
 }
 
-// output runs cmd to its end.
-func output(cmd *exec.Cmd) (Result, error) {
+// Output runs cmd to its end.
+func Output(cmd *exec.Cmd) (Result, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	p, err := start(cmd)
+	p, err := Start(cmd)
 	if err != nil {
 		return Result{}, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}

@@ -42,6 +42,12 @@
 // of a released file comes back in production, nor that a reader who is killed
 // takes his request with him: it stays on record, here as there.
 //
+// A write or a truncate that waits holds the kernel's lock of the inode, on the
+// mount that it came by; Lustre's client has let go of it by then. A copytool
+// that sets an attribute of the file on the same mount waits for that lock, and
+// the two wait for each other. So where users change released files, give
+// copytools a mount of their own.
+//
 // No lock of this package is held while something waits, while a pipe is
 // written, or while the kernel is asked to invalidate a cache: each of these
 // can need an answer from us first. A kernel invalidation runs in a goroutine

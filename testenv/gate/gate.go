@@ -17,15 +17,18 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 )
 
 // A Gate is a running proxy.
 type Gate struct {
 	URL string // where it listens: scheme, host and port
 
-	server   *httptest.Server
-	end      context.CancelFunc // of the contexts of all requests
-	remember bool
+	server    *httptest.Server
+	transport *http.Transport    // to the blob server
+	end       context.CancelFunc // of the contexts of all requests
+	remember  bool
+	cut       atomic.Bool
 
 	mu     sync.Mutex // guards all below
 	holds  []*Hold
@@ -65,9 +68,9 @@ func New(backend string, o Options) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a gate: %w", err)
 	}
-	g := &Gate{remember: o.Remember}
+	g := &Gate{transport: http.DefaultTransport.(*http.Transport).Clone(), remember: o.Remember}
 	// The server hears its own name, whatever the client calls the gate.
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: g.transport}
 	proxy.FlushInterval = -1
 	// A copytool that is cancelled hangs up; that is no error of the proxy.
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
@@ -76,7 +79,10 @@ func New(backend string, o Options) (*Gate, error) {
 		return nil
 	}
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if g.pass(r) {
+		switch {
+		case g.cut.Load():
+			reset(w)
+		case g.pass(r):
 			g.serverFor(r, proxy).ServeHTTP(w, r)
 		}
 	}))
@@ -102,10 +108,22 @@ func (g *Gate) Close() {
 	g.end()
 	g.server.CloseClientConnections()
 	g.server.Close()
+	g.transport.CloseIdleConnections()
 }
 
 // HangUp closes the connections of all clients, idle or not.
 func (g *Gate) HangUp() { g.server.CloseClientConnections() }
+
+// Cut breaks all connections and lets no request pass until Mend. A server that
+// is restarted in between has told nobody of anything that it then forgets.
+func (g *Gate) Cut() {
+	g.cut.Store(true)
+	g.server.CloseClientConnections()
+	g.transport.CloseIdleConnections()
+}
+
+// Mend undoes Cut.
+func (g *Gate) Mend() { g.cut.Store(false) }
 
 // pass waits at every hold that matches. It reports false if the client hung
 // up meanwhile: such a request must not reach the server any more.

@@ -32,8 +32,8 @@ import (
 //	H10  upper and lower case                   TestH10Case                           container.go: lowerKeys in setMetadata
 //	H11  terabytes sent to a protected blob     TestH11NothingIsSentToProtectedBlobs  lookahead.go
 //	H12  Lustre is full                         TestH12FullFileSystem                 room.go: whenThereIsRoom only restores
-//	H14  the credential ends                    TestH14CredentialEnds                 expiry.go: warn; sas.go: refused
-//	H15  foreign blobs                          TestH15ForeignBlobs                   classify.go: InvalidBlobType; locate.go: climbs
+//	H14  the credential ends                    TestH14CredentialEnds                 expiry.go: warn
+//	H15  foreign blobs                          TestH15ForeignBlobs                   locate.go: climbs
 //	H16  clocks and zones                       TestH16ClockAndZone                   attributes.go: UTC, lhsm_mtime
 //
 // Two do not apply yet. H6 (a job is done only when each of its requests is) and

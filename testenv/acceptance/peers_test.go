@@ -23,7 +23,7 @@ import (
 //	P2   failed uploads keep their buffers      TestP02FailuresGiveMemoryBack            upload.go: stageAll releases on success only
 //	P3   errors become "context canceled"       TestP03TheRealErrorIsTold                upload.go: stageAll returns what acquire said
 //	P4   bandwidth below a block, one stream    TestP04BandwidthOfOneStream              conn.go: Read does not wait
-//	P5   an expired SAS kills small archives    TestP05SASExpiresBeforeASmallFile        sas.go: no RewindBody
+//	P5   an expired SAS kills small archives    TestP05SASExpiresBeforeASmallFile        sas.go: Do tries once
 //	P6   a goroutine leaks per upload           TestP06GoroutinesEnd                     conn.go: a goroutine that waits for m.ctx
 //	P7   renamed files are not found            TestP07RenameThenRestore                 locate.go: by path
 //	P8   the prefix only on the way up          TestP08PrefixBothWays                    store.go: nameFor; settings.go: prefix
@@ -36,7 +36,7 @@ import (
 //	P15  a right is missing, found late         TestP15MissingRightIsFoundAtTheStart     check.go: probeDelete
 //	P16  a full queue fails actions             TestP16ThousandsOfActions                scheduler.go: enqueue refuses above 8
 //	P17  exit status 0 after a failure          TestP17ExitStatus                        run.go: always exitOK; the unit: Restart=on-failure
-//	P18  a refused token runs an action twice   TestP18RefusedAndStopped                 sas.go: refused
+//	P18  a refused token runs an action twice   TestP18RefusedAndStopped                 sas.go: Do tries once
 //	P19  two actions on one file                TestP19TwoActionsOnOneFile               scheduler.go: claimFile
 //	P20  a refused report stops nothing         TestP20RefusedProgressStopsTheTransfer   progress.go: beatOne cancels nothing
 //	P21  every error is EINVAL                  TestP21ErrorsAreTold                     code.go: VerdictFor says EINVAL

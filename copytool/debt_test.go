@@ -10,6 +10,15 @@ import (
 	"lhsm-azblob/llapi"
 )
 
+// owes has the agent do an action whose end is not taken.
+func (r *rig) owes(action llapi.Action, fid llapi.FID, errno syscall.Errno) llapi.ActionItem {
+	it := r.item(action, fid)
+	r.refuseEnds(it, errno)
+	r.send(it)
+	synctest.Wait()
+	return it
+}
+
 // TestSuccessThatIsNotTaken is said again until it is, and what was done is not done
 // twice where the library still allows to say so.
 func TestSuccessThatIsNotTaken(t *testing.T) {
@@ -30,10 +39,7 @@ func TestSuccessThatIsNotTaken(t *testing.T) {
 				if tt.action == llapi.ActionRestore {
 					r.release(fid)
 				}
-				it := r.item(tt.action, fid)
-				r.refuseEnds(it, syscall.ESHUTDOWN)
-				r.send(it)
-				synctest.Wait()
+				it := r.owes(tt.action, fid, syscall.ESHUTDOWN)
 				r.store.log()
 				time.Sleep(10 * time.Minute) // which is a long time for a coordinator to be away
 				r.takeEnds(it)
@@ -59,10 +65,7 @@ func TestSuccessThatIsNotTaken(t *testing.T) {
 func TestFailureThatIsNotTaken(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		fid := r.write("never archived", "content")
-		it := r.item(llapi.ActionRestore, fid)
-		r.refuseEnds(it, syscall.ESHUTDOWN)
-		r.send(it)
-		synctest.Wait()
+		it := r.owes(llapi.ActionRestore, fid, syscall.ESHUTDOWN)
 		r.archive(fid) // the file is free
 		time.Sleep(time.Hour)
 		r.takeEnds(it)
@@ -77,10 +80,7 @@ func TestFailureThatIsNotTaken(t *testing.T) {
 func TestChangedBeforeTheSecondEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		fid := r.write("f", "content")
-		it := r.item(llapi.ActionArchive, fid)
-		r.refuseEnds(it, syscall.EIO)
-		r.send(it)
-		synctest.Wait()
+		it := r.owes(llapi.ActionArchive, fid, syscall.EIO)
 		r.change(fid, "other")
 		r.takeEnds(it)
 		if errno := r.wait(it); errno != syscall.EBUSY {
@@ -95,10 +95,7 @@ func TestChangedBeforeTheSecondEnd(t *testing.T) {
 func TestForgottenBeforeTheSecondEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		fid := r.write("f", "content")
-		it := r.item(llapi.ActionArchive, fid)
-		r.refuseEnds(it, syscall.EIO)
-		r.send(it)
-		synctest.Wait()
+		it := r.owes(llapi.ActionArchive, fid, syscall.EIO)
 		r.mu.Lock()
 		r.answer[key{it.Cookie, fid}] = &llapi.Error{Func: "progress", Errno: syscall.ENOENT}
 		r.mu.Unlock()
@@ -114,10 +111,7 @@ func TestForgottenBeforeTheSecondEnd(t *testing.T) {
 // TestOwedEndsDoNotHoldUpTheDrain beyond its timeout.
 func TestOwedEndsDoNotHoldUpTheDrain(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		it := r.item(llapi.ActionArchive, r.write("f", "content"))
-		r.refuseEnds(it, syscall.ESHUTDOWN)
-		r.send(it)
-		synctest.Wait()
+		r.owes(llapi.ActionArchive, r.write("f", "content"), syscall.ESHUTDOWN)
 		begin := time.Now()
 		r.stop()
 		if took := time.Since(begin); took != time.Minute {

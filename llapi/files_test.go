@@ -380,3 +380,23 @@ func TestChangelogFollow(t *testing.T) {
 	<-got
 	w.ok(cl.Close())
 }
+
+// TestPathAt finds a file by its directory, whatever that is called by then.
+func TestPathAt(t *testing.T) {
+	w := quiet(t, nil)
+	w.ok(os.Mkdir(w.lustre.Path("d"), 0o755))
+	w.ok(os.WriteFile(w.lustre.Path("d", "f"), []byte("x"), 0o644))
+	want, err := llapi.PathToFID(w.lustre.Path("d", "f"))
+	w.ok(err)
+	dir, err := os.Open(w.lustre.Path("d"))
+	w.ok(err)
+	defer dir.Close()
+	w.ok(os.Rename(w.lustre.Path("d"), w.lustre.Path("e")))
+	path := llapi.PathAt(int(dir.Fd()), "f")
+	if got, err := llapi.PathToFID(path); err != nil || got != want {
+		t.Errorf("PathToFID(%s) = %v, %v, want %v", path, got, err, want)
+	}
+	if got, err := llapi.ReadHSMAttr(path); err != nil || got != (llapi.HSMAttr{}) {
+		t.Errorf("ReadHSMAttr(%s) = %v, %v", path, got, err)
+	}
+}

@@ -9,6 +9,7 @@ import "C"
 import (
 	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -189,4 +190,11 @@ func MDTIndex(fd int, f FID) (int, error) {
 		return -1, err
 	}
 	return rc, nil
+}
+
+// PathAt returns a path to a name in an open directory, by which functions that
+// take a path find it without a walk from the root: whatever the directory is
+// called, however deep it lies, wherever somebody moves it meanwhile.
+func PathAt(dir int, name string) string {
+	return "/proc/self/fd/" + strconv.Itoa(dir) + "/" + name
 }

@@ -22,9 +22,12 @@ type Request struct {
 	Data      []byte // opaque; the copytool gets it with each item
 }
 
+// MaxRequestItems is how many files without data one call takes at most, with a
+// little room to spare.
+const MaxRequestItems = 50
+
 // Limits of one call: the kernel refuses 1,706 bytes and more (E2BIG).
 const (
-	maxRequestItems = 50
 	maxRequestBytes = 1700
 
 	requestHeaderSize = 24 // struct hsm_request
@@ -81,7 +84,7 @@ func itemsPerCall(data int) int {
 	if room < 0 {
 		return 0
 	}
-	return min(maxRequestItems, room/userItemSize)
+	return min(MaxRequestItems, room/userItemSize)
 }
 
 // SendRequestOnce sends r in one call, whatever its size; more than 52 items

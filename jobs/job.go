@@ -148,6 +148,9 @@ const (
 	StatusWouldExport Status = "WouldExport"       // of a dry run
 )
 
+// failure tells whether a result belongs into the report of failures.
+func (s Status) failure() bool { return s == StatusFailed || s == StatusChanged }
+
 // A FileResult is a line of a job's report.
 type FileResult struct {
 	Path      string    `json:"filePath"` // from the root of the file system, with a leading slash; bytes, not always UTF-8

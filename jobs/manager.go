@@ -29,6 +29,8 @@ type Options struct {
 	// KeepJobs and KeepFor bound the history, in jobs and in time. 0: 1,000 jobs, 90 days.
 	KeepJobs int
 	KeepFor  time.Duration
+
+	tune tuning
 }
 
 // withDefaults fills in what is 0.
@@ -38,6 +40,9 @@ func (o Options) withDefaults() Options {
 	o.MaxUnfinished = cmp.Or(o.MaxUnfinished, 10_000)
 	o.KeepJobs = cmp.Or(o.KeepJobs, 1000)
 	o.KeepFor = cmp.Or(o.KeepFor, 90*24*time.Hour)
+	if o.tune.pollLeast == 0 {
+		o.tune = defaultTuning()
+	}
 	return o
 }
 
@@ -53,9 +58,10 @@ type Manager struct {
 
 	createMu sync.Mutex // makes Create one step: look, then add
 
-	mu      sync.Mutex // guards what follows
-	queue   []Job      // not started, the oldest first
-	changed chan struct{}
+	mu      sync.Mutex    // guards what follows
+	queue   []Job         // not worked on, the oldest first
+	active  *run          // nil: none
+	changed chan struct{} // closed at the next change of any job
 }
 
 // Open opens the database of a file system's jobs. It needs root: nobody else
@@ -65,6 +71,9 @@ type Manager struct {
 // Errors: ErrLocked while another process has the database or the mount.
 func Open(o Options) (*Manager, error) {
 	o = o.withDefaults()
+	if err := checkPrivilege(); err != nil {
+		return nil, fmt.Errorf("open the jobs of %s: %w", o.Mount, err)
+	}
 	mount, fsname, err := llapi.MountRoot(o.Mount)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not on a mounted Lustre: %w", o.Mount, err)
@@ -156,6 +165,10 @@ func (m *Manager) wake() {
 func (m *Manager) announce() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.announceLocked()
+}
+
+func (m *Manager) announceLocked() {
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
@@ -175,7 +188,7 @@ func (m *Manager) Retry(ctx context.Context, id int64) (Job, error) {
 		return Job{}, &InvalidError{"id", fmt.Sprintf("job %d had no failures; there is nothing to try again", id)}
 	}
 	spec := old.Spec
-	spec.RequestID, spec.RetryOf, spec.FileCount = "", id, old.Counters.FilesFailed
+	spec.Prefixes, spec.RequestID, spec.RetryOf, spec.FileCount = nil, "", id, old.Counters.FilesFailed
 	job, _, err := m.add(ctx, spec, func(yield func(listed, error) bool) {
 		for r, err := range m.store.results(ctx, id, true) {
 			fid, _ := llapi.ParseFID(r.FID) // empty where there was none
@@ -188,11 +201,17 @@ func (m *Manager) Retry(ctx context.Context, id int64) (Job, error) {
 }
 
 // Job returns a job as it is now. Of one that runs it is read from memory.
+//
+// Errors: ErrNotFound.
 func (m *Manager) Job(ctx context.Context, id int64) (Job, error) {
+	if r := m.running(id); r != nil {
+		return r.snapshot(), nil
+	}
 	job, err := m.store.job(ctx, id)
 	if err != nil {
 		return Job{}, err
 	}
+	m.fill(&job)
 	job.FirstErrors, _, err = m.store.resultPage(ctx, id, 0, true, maxFirstErrors)
 	return job, err
 }
@@ -200,28 +219,66 @@ func (m *Manager) Job(ctx context.Context, id int64) (Job, error) {
 // maxFirstErrors is how many failures a Job shows.
 const maxFirstErrors = 10
 
+// running returns the run of a job, nil if it does not run.
+func (m *Manager) running(id int64) *run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.active != nil && m.active.id == id {
+		return m.active
+	}
+	return nil
+}
+
+// fill adds to a job from the database what is not stored.
+func (m *Manager) fill(job *Job) {
+	if job.State.Finished() {
+		job.complete()
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.active != nil && job.State == Queued:
+		job.WaitsFor = fmt.Sprintf("job %d has the file system", m.active.id)
+	case len(m.queue) > 0 && m.queue[0].ID != job.ID:
+		job.WaitsFor = fmt.Sprintf("job %d comes first", m.queue[0].ID)
+	}
+}
+
 // Jobs returns up to limit jobs, the newest first: those older than the job
-// before, or from the newest on if that is 0. Those that are over come without
-// their FirstErrors.
+// before, or from the newest on if that is 0. Only the one that runs comes with
+// its FirstErrors.
 func (m *Manager) Jobs(ctx context.Context, before int64, limit int) ([]Job, error) {
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	return m.store.jobs(ctx, before, limit)
+	jobs, err := m.store.jobs(ctx, before, limit)
+	for i := range jobs {
+		if r := m.running(jobs[i].ID); r != nil {
+			jobs[i] = r.snapshot()
+		} else {
+			m.fill(&jobs[i])
+		}
+	}
+	return jobs, err
 }
 
-// Current returns the job that has the file system; ok is false if none has.
+// Current returns the job that has the file system, or is about to; ok is false
+// if there is none.
 func (m *Manager) Current(ctx context.Context) (job Job, ok bool, err error) {
 	m.mu.Lock()
-	if len(m.queue) > 0 {
-		job, ok = m.queue[0], true
+	var id int64
+	if m.active != nil {
+		id = m.active.id
+	} else if len(m.queue) > 0 {
+		id = m.queue[0].ID
 	}
 	m.mu.Unlock()
-	if !ok {
+	if id == 0 {
 		return Job{}, false, nil
 	}
-	job, err = m.Job(ctx, job.ID)
-	return job, true, err
+	job, err = m.Job(ctx, id)
+	return job, err == nil, err
 }
 
 // Cancel ends a job. What the coordinator has of it is withdrawn, what runs is
@@ -230,23 +287,40 @@ func (m *Manager) Current(ctx context.Context) (job Job, ok bool, err error) {
 // or Canceled if it had not started. A second Cancel without drain stops a drain.
 //
 // Errors: ErrNotFound; ErrFinished, with the job.
-func (m *Manager) Cancel(ctx context.Context, id int64, _ bool) (Job, error) {
+func (m *Manager) Cancel(ctx context.Context, id int64, drain bool) (Job, error) {
+	r, err := m.cancelQueued(ctx, id, drain)
+	if r != nil {
+		err = r.cancel(ctx, drain)
+	}
+	job, e := m.Job(ctx, id)
+	return job, cmp.Or(err, e)
+}
+
+// cancelQueued cancels a job that nobody works on; if somebody does, it returns
+// that run. A job that another process has begun is left to Run, which knows how
+// to withdraw what was sent.
+func (m *Manager) cancelQueued(ctx context.Context, id int64, drain bool) (*run, error) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.active != nil && m.active.id == id {
+		return m.active, nil
+	}
+	job, err := m.store.job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	i := slices.IndexFunc(m.queue, func(j Job) bool { return j.ID == id })
 	if i < 0 {
-		m.mu.Unlock()
-		job, err := m.Job(ctx, id)
-		return job, cmp.Or(err, ErrFinished)
+		return nil, ErrFinished
 	}
-	job := m.queue[i]
-	m.queue = slices.Delete(m.queue, i, i+1)
-	m.mu.Unlock()
-	job.State, job.Finished = Canceled, time.Now().UTC()
-	if err := m.store.finish(ctx, job, progress{}); err != nil {
-		return Job{}, err
+	defer m.announceLocked()
+	if job.Started.IsZero() {
+		m.queue = slices.Delete(m.queue, i, i+1)
+		job.State, job.Finished = Canceled, time.Now().UTC()
+		return nil, m.store.finish(ctx, job)
 	}
-	m.announce()
-	return m.Job(ctx, id)
+	job.State, m.queue[i].State = Cancelling, Cancelling
+	return nil, m.store.saveState(ctx, job, progress{drain: drain})
 }
 
 // Results returns what became of a job's files, in the order in which they
@@ -263,9 +337,47 @@ func (m *Manager) Results(ctx context.Context, id int64, onlyFailures bool) iter
 
 // Run works on the jobs until ctx ends. They survive that, and the next Run goes on.
 func (m *Manager) Run(ctx context.Context) error {
-	if err := m.store.prune(ctx, time.Now().Add(-m.o.KeepFor), m.o.KeepJobs); err != nil {
-		return err
+	prune := time.NewTicker(time.Hour)
+	defer prune.Stop()
+	for {
+		if err := m.store.prune(ctx, time.Now().Add(-m.o.KeepFor), m.o.KeepJobs); err != nil && ctx.Err() == nil {
+			m.log.Warn("prune the history", "err", err)
+		}
+		for r := m.take(); r != nil; r = m.take() {
+			r.run(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			m.drop(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.kick:
+		case <-prune.C:
+		}
 	}
-	<-ctx.Done()
-	return nil
+}
+
+// take makes the first job of the queue the active one.
+func (m *Manager) take() *run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.queue) == 0 {
+		return nil
+	}
+	m.active = newRun(m, m.queue[0])
+	m.queue = m.queue[1:]
+	return m.active
+}
+
+// drop lets go of a job that is over.
+func (m *Manager) drop(ctx context.Context) {
+	m.mu.Lock()
+	m.active = nil
+	m.mu.Unlock()
+	m.announce()
+	if err := m.store.clearWork(ctx); err != nil {
+		m.log.Warn("clear the table of work; the next job will", "err", err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 func openManager(t *testing.T, l *testenv.Lustre, change func(*jobs.Options)) *jobs.Manager {
 	t.Helper()
 	o := jobs.Options{Mount: l.Mount(), Path: filepath.Join(t.TempDir(), "jobs.db")}
+	o.Quick()
 	if change != nil {
 		change(&o)
 	}

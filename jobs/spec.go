@@ -9,8 +9,9 @@ import (
 
 // Limits of a [Spec].
 const (
-	maxRequestID = 200
-	maxRetries   = 100
+	maxRequestID   = 200
+	maxRetries     = 100
+	defaultRetries = 3
 )
 
 // root is the prefix that every path begins with.
@@ -55,6 +56,14 @@ func (s *Spec) checkRest() error {
 		return &InvalidError{"archiveId", "it is 0 to 2147483647"}
 	}
 	return nil
+}
+
+// retries is the number in force.
+func (s *Spec) retries() int {
+	if s.Retries == nil {
+		return defaultRetries
+	}
+	return *s.Retries
 }
 
 func eachPath(field string, paths []string, mount string) ([]string, error) {

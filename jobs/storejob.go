@@ -21,7 +21,7 @@ type progress struct {
 
 const jobColumns = "id, spec, state, created, started, finished, counters, error_code, error_message"
 
-func scanJob(row scanner) (Job, error) {
+func scanJob(row rowScanner) (Job, error) {
 	var j Job
 	var spec, counters []byte
 	var created, started, finished int64
@@ -103,6 +103,35 @@ func (t tx) addList(job int64, list iter.Seq2[listed, error]) error {
 // holds no read transaction open, which would keep the log from being emptied.
 const listPage = 1000
 
+// list yields the files of a job's list in their order.
+func (s *store) list(ctx context.Context, job int64) iter.Seq2[listed, error] {
+	return func(yield func(listed, error) bool) {
+		for n := int64(0); ; n += listPage {
+			page, err := s.listPage(ctx, job, n)
+			if err != nil {
+				yield(listed{}, fmt.Errorf("read the list of job %d: %w", job, err))
+				return
+			}
+			for _, l := range page {
+				if !yield(l, nil) {
+					return
+				}
+			}
+			if len(page) < listPage {
+				return
+			}
+		}
+	}
+}
+
+func (s *store) listPage(ctx context.Context, job, after int64) ([]listed, error) {
+	return all(ctx, s.read, func(row rowScanner) (listed, error) {
+		var path, fid []byte
+		err := row.Scan(&path, &fid)
+		return listed{string(path), keyFID(fid)}, err
+	}, "SELECT path, fid FROM lists WHERE job = ? AND n > ? ORDER BY n LIMIT ?", job, after, listPage)
+}
+
 func (s *store) job(ctx context.Context, id int64) (Job, error) {
 	return scanJob(s.read.QueryRowContext(ctx, "SELECT "+jobColumns+" FROM jobs WHERE id = ?", id))
 }
@@ -130,33 +159,71 @@ func (s *store) queryJobs(ctx context.Context, query string, args ...any) ([]Job
 	return jobs, nil
 }
 
-func (t tx) saveJob(j Job, p progress) error {
+// progress returns how far a job has come.
+func (s *store) progress(ctx context.Context, id int64) (progress, error) {
+	var p progress
+	err := s.read.QueryRowContext(ctx, "SELECT scanned, sent, drain FROM jobs WHERE id = ?", id).Scan(&p.scanned, &p.sent, &p.drain)
+	if err != nil {
+		return progress{}, fmt.Errorf("read the progress of job %d: %w", id, err)
+	}
+	return p, nil
+}
+
+// begin stores that a job has started. It starts with an empty table.
+func (s *store) begin(ctx context.Context, j Job) error {
+	return s.tx(ctx, func(t tx) error {
+		if err := t.exec("DELETE FROM work"); err != nil {
+			return err
+		}
+		return t.exec("UPDATE jobs SET state = ?, started = ? WHERE id = ?", j.State, nanos(j.Started), j.ID)
+	})
+}
+
+// saveState stores the state of a job that runs.
+func (s *store) saveState(ctx context.Context, j Job, p progress) error {
+	return s.tx(ctx, func(t tx) error {
+		return t.exec("UPDATE jobs SET state = ?, drain = ? WHERE id = ?", j.State, p.drain, j.ID)
+	})
+}
+
+// saveCounters stores how far a job has come.
+func (t tx) saveCounters(id int64, c Counters, p progress) error {
+	counters, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return t.exec("UPDATE jobs SET counters = ?, scanned = ?, sent = ? WHERE id = ?", string(counters), p.scanned, p.sent, id)
+}
+
+// finish stores the end of a job, and drops its list.
+func (s *store) finish(ctx context.Context, j Job) error {
 	counters, err := json.Marshal(j.Counters)
 	if err != nil {
 		return err
 	}
-	err = t.exec("UPDATE jobs SET state = ?, started = ?, finished = ?, counters = ?, error_code = ?, error_message = ?, scanned = ?, sent = ?, drain = ? WHERE id = ?",
-		j.State, nanos(j.Started), nanos(j.Finished), string(counters), j.ErrorCode, j.ErrorMessage, p.scanned, p.sent, p.drain, j.ID)
-	if err != nil {
-		return fmt.Errorf("store job %d: %w", j.ID, err)
-	}
-	return nil
-}
-
-// finish stores the end of a job, and drops its list.
-func (s *store) finish(ctx context.Context, j Job, p progress) error {
-	return s.tx(ctx, func(t tx) error {
-		if err := t.saveJob(j, p); err != nil {
+	err = s.tx(ctx, func(t tx) error {
+		err := t.exec("UPDATE jobs SET state = ?, finished = ?, counters = ?, error_code = ?, error_message = ? WHERE id = ?",
+			j.State, nanos(j.Finished), string(counters), j.ErrorCode, j.ErrorMessage, j.ID)
+		if err != nil {
 			return err
 		}
 		return t.exec("DELETE FROM lists WHERE job = ?", j.ID)
 	})
+	if err != nil {
+		return fmt.Errorf("store the end of job %d: %w", j.ID, err)
+	}
+	return nil
+}
+
+// clearWork empties the table of work, which is cheap whatever is in it.
+func (s *store) clearWork(ctx context.Context) error {
+	return s.tx(ctx, func(t tx) error { return t.exec("DELETE FROM work") })
 }
 
 // prune drops finished jobs, with their results: those that ended before
 // oldest, and all but the newest keep. A little at a time, so that nobody waits long.
 func (s *store) prune(ctx context.Context, oldest time.Time, keep int) error {
-	ids, err := all(ctx, s.read, func(row scanner) (id int64, err error) { return id, row.Scan(&id) },
+	ids, err := all(ctx, s.read, func(row rowScanner) (id int64, err error) { return id, row.Scan(&id) },
 		`SELECT id FROM jobs WHERE finished > 0 AND (finished < ? OR id NOT IN
 			(SELECT id FROM jobs WHERE finished > 0 ORDER BY id DESC LIMIT ?)) ORDER BY id`, nanos(oldest), keep)
 	for _, id := range ids {

@@ -29,6 +29,30 @@ func keyFID(b []byte) llapi.FID {
 	return llapi.FID{Seq: binary.BigEndian.Uint64(b), OID: binary.BigEndian.Uint32(b[8:]), Ver: binary.BigEndian.Uint32(b[12:])}
 }
 
+// addResults appends to a job's report; n is the number of its last line so far.
+func (t tx) addResults(job int64, n *int64, results []FileResult) error {
+	if len(results) == 0 {
+		return nil
+	}
+	return t.prepared("INSERT INTO results (job, n, failure, path, status, code, message, fid, size, attempts, etag, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		func(insert func(...any) (int64, error)) error {
+			for _, r := range results {
+				*n++
+				fid, _ := llapi.ParseFID(r.FID) // empty where there is none
+				_, err := insert(job, *n, r.Status.failure(), []byte(r.Path), r.Status, r.ErrorCode, r.Message, fidKey(fid), r.Size, r.Attempts, r.ETag, nanos(r.Time))
+				if err != nil {
+					return fmt.Errorf("store a result: %w", err)
+				}
+			}
+			return nil
+		})
+}
+
+// lastResult is the number of the last line of a job's report.
+func (s *store) lastResult(ctx context.Context, job int64) (int64, error) {
+	return one[int64](ctx, s.read, "SELECT coalesce(max(n), 0) FROM results WHERE job = ?", job)
+}
+
 // results yields a job's report page by page, in the order in which files were done.
 func (s *store) results(ctx context.Context, job int64, onlyFailures bool) iter.Seq2[FileResult, error] {
 	return func(yield func(FileResult, error) bool) {
@@ -57,12 +81,12 @@ func (s *store) resultPage(ctx context.Context, job, n int64, onlyFailures bool,
 	if onlyFailures {
 		query += " AND failure = 1"
 	}
-	page, err = all(ctx, s.read, func(row scanner) (FileResult, error) { return scanResult(row, &last) },
+	page, err = all(ctx, s.read, func(row rowScanner) (FileResult, error) { return scanResult(row, &last) },
 		query+" ORDER BY n LIMIT ?", job, n, limit)
 	return page, last, err
 }
 
-func scanResult(row scanner, n *int64) (r FileResult, err error) {
+func scanResult(row rowScanner, n *int64) (r FileResult, err error) {
 	var path, fid []byte
 	var at int64
 	err = row.Scan(n, &path, &r.Status, &r.ErrorCode, &r.Message, &fid, &r.Size, &r.Attempts, &r.ETag, &at)

@@ -58,11 +58,11 @@ func one[T any](ctx context.Context, q querier, query string, args ...any) (v T,
 	return v, err
 }
 
-// scanner is *sql.Row or *sql.Rows.
-type scanner interface{ Scan(dest ...any) error }
+// rowScanner is *sql.Row or *sql.Rows.
+type rowScanner interface{ Scan(dest ...any) error }
 
 // all reads every row with scan.
-func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), query string, args ...any) (list []T, err error) {
+func all[T any](ctx context.Context, q querier, scan func(rowScanner) (T, error), query string, args ...any) (list []T, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,153 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"lhsm-azblob/llapi"
+)
+
+// An outcome is what became of a flight.
+type outcome struct {
+	*flight
+	fate    workStatus // workOpen: nothing yet
+	begun   bool       // a copytool has it
+	code    Code
+	message string
+	etag    string
+	noted   []byte // the error on the file that says so
+	again   bool   // it may be asked for again
+}
+
+// followFiles is how many flights are looked at before it is decided whether
+// it is worth while to go on.
+const followFiles = 128
+
+// follow looks for flights that have ended. The coordinator works in the order
+// of requests, more or less, so it looks at the oldest, and goes on as long as a
+// good part of them has ended. A part of the rest is looked at in turn, for
+// those that overtake.
+func (x *export) follow(ctx context.Context) error {
+	flights := slices.Clone(x.flights)
+	seen, err := x.followFrom(ctx, flights)
+	if err != nil {
+		return err
+	}
+	found := len(flights) - len(x.flights)
+	if rest := flights[seen:]; len(rest) > 0 {
+		at := x.rotation % len(rest)
+		n, err := x.followFrom(ctx, rest[at:])
+		if err != nil {
+			return err
+		}
+		x.rotation = at + n
+		found = len(flights) - len(x.flights)
+	}
+	if found > 0 || len(flights) == 0 {
+		x.interval = x.tune.pollLeast
+	} else {
+		x.interval = min(x.interval*3/2, x.tune.pollMost)
+	}
+	return nil
+}
+
+// followFrom looks at flights from the first on, and returns at how many.
+func (x *export) followFrom(ctx context.Context, flights []*flight) (seen int, err error) {
+	for part := range slices.Chunk(flights, followFiles) {
+		seen += len(part)
+		outcomes, err := x.lookAt(part)
+		if err != nil {
+			return seen, err
+		}
+		if err := x.settle(ctx, outcomes); err != nil {
+			return seen, err
+		}
+		if ended(outcomes)*4 < len(part) {
+			break
+		}
+	}
+	return seen, nil
+}
+
+func ended(outcomes []outcome) (n int) {
+	for _, o := range outcomes {
+		if o.fate != workOpen {
+			n++
+		}
+	}
+	return n
+}
+
+func (x *export) lookAt(flights []*flight) ([]outcome, error) {
+	outcomes := make([]outcome, len(flights))
+	err := each(len(flights), func(i int) (err error) {
+		outcomes[i], err = x.look(flights[i])
+		return err
+	})
+	return outcomes, err
+}
+
+// look reads from a file whether its archive has ended. It changes nothing, so
+// it can be called for many at once.
+func (x *export) look(f *flight) (outcome, error) {
+	o := outcome{flight: f}
+	state, err := x.files.State(f.fid)
+	switch {
+	case gone(err):
+		o.fate, o.code, o.message = workVanished, CodeFileVanished, "the file was removed before its archive ended"
+		return o, nil
+	case err != nil:
+		return o, err
+	case archived(state.Flags), state.Flags&llapi.HSArchived != 0 && state.DataVersion != f.version:
+		// The second is a file that was archived, and has changed again since.
+		o.fate = workExported
+		return o, x.addETag(&o)
+	case state.Flags&llapi.HSExists == 0:
+		return o, nil // not begun
+	}
+	o.begun = f.flags&llapi.HSExists == 0
+	noted, err := x.files.Xattr(f.fid, errorXattr)
+	if err != nil || noted == nil || bytes.Equal(noted, f.prior) {
+		return o, unlessGone(err)
+	}
+	return x.failed(o, noted), nil
+}
+
+// failed reads the outcome from what the copytool noted on the file.
+func (x *export) failed(o outcome, noted []byte) outcome {
+	last, err := parseLastError(noted)
+	if err != nil {
+		last = LastError{Op: "ARCHIVE", Code: CodeInternal, Message: fmt.Sprintf("the note on the file cannot be read: %v", err)}
+	}
+	if last.Op != "ARCHIVE" {
+		return o // the failure of a restore, say, that somebody else asked for
+	}
+	if o.unsure && last.Time.Before(x.r.started().Truncate(time.Second)) {
+		return o // it need not have been asked for at all, and this is an old failure
+	}
+	o.fate, o.noted, o.code, o.message = workFailed, noted, last.Code, last.Message
+	switch last.Code {
+	case CodeFileChanged:
+		o.fate, o.again = workChanged, true
+	case "ShuttingDown", "Throttled", "AccountUnreachable", "Forgotten", "NotReported":
+		o.again = true // they pass; the copytool's manual says "ask again"
+	}
+	return o
+}
+
+// addETag notes which blob it is, for a report that lists every file.
+func (x *export) addETag(o *outcome) error {
+	if !x.r.spec.ReportAll {
+		return nil
+	}
+	b, err := x.files.Xattr(o.fid, identityXattr)
+	if err == nil && b != nil {
+		if id, err := parseIdentity(b); err == nil { // another copytool's file has none that we know
+			o.etag = id.ETag
+		}
+	}
+	return unlessGone(err)
+}

@@ -281,6 +281,28 @@ func (l *fakeLustre) SetLayout(f *os.File, lov []byte) error {
 	return nil
 }
 
+func (l *fakeLustre) SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error {
+	if l.onSet != nil {
+		l.onSet(fid, "trusted.hsm")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.file(fid)
+	if err != nil {
+		return err
+	}
+	f.xattrs["trusted.hsm"] = hsmAttr(f.flags()&^clr | set)
+	return nil
+}
+
+func (f *fakeFile) flags() llapi.StateFlags {
+	attr, err := llapi.DecodeHSMAttr(f.xattrs["trusted.hsm"])
+	if err != nil {
+		return 0
+	}
+	return attr.Flags
+}
+
 func (l *fakeLustre) MDTIndex(llapi.FID) (int, error) { return 0, nil }
 
 // The coordinator.
@@ -485,6 +507,7 @@ func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) 
 			return &llapi.Error{Func: "end", Errno: syscall.EBUSY}
 		}
 		f.archived = true
+		f.xattrs["trusted.hsm"] = hsmAttr(f.flags() | llapi.HSExists | llapi.HSArchived)
 	}
 	if a.item.Action == llapi.ActionRestore {
 		delete(a.s.files, a.file.fid)

@@ -66,6 +66,8 @@ type Objects interface {
 	DataVersion(f *os.File) (uint64, error)
 	// SetLayout stripes an empty file as lov, the bytes of a lustre.lov, says.
 	SetLayout(f *os.File, lov []byte) error
+	// SetFlags sets and clears HSM flags.
+	SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error
 	// MDTIndex returns the index of the metadata target that holds the file.
 	MDTIndex(fid llapi.FID) (int, error)
 }

@@ -172,6 +172,11 @@ func (m *Mount) SetLayout(f *os.File, lov []byte) error {
 	return control(f, func(fd int) error { return llapi.SetLayout(fd, lov) })
 }
 
+// SetFlags implements [Objects].
+func (m *Mount) SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error {
+	return llapi.SetState(llapi.FIDPath(m.Root, fid), set, clr, 0)
+}
+
 // MDTIndex implements [Objects].
 func (m *Mount) MDTIndex(fid llapi.FID) (int, error) {
 	ct := m.ct.Load()

@@ -29,9 +29,13 @@ func (j *job) doRemove(ctx context.Context) error {
 	}
 	j.findPath()
 	j.hasError = slices.Contains(names, ErrorXattr)
-	if err := j.notTheOnlyCopy(); err != nil {
-		return err
+	if err := j.forbidRelease(); err != nil {
+		return j.allowRelease(err)
 	}
+	return j.allowRelease(j.removeCopy(ctx, names))
+}
+
+func (j *job) removeCopy(ctx context.Context, names []string) error {
 	id, err := readIdentity(j.fs, j.ref)
 	if err != nil {
 		return err
@@ -40,17 +44,6 @@ func (j *job) doRemove(ctx context.Context) error {
 		return j.removeIdentified(ctx, id)
 	}
 	return j.removeUnidentified(ctx, names)
-}
-
-// notTheOnlyCopy refuses to destroy a file. The coordinator looks at its state
-// when it sends a remove; that may have been waiting for long, and the file been
-// archived again and released meanwhile.
-func (j *job) notTheOnlyCopy() error {
-	flags, err := j.hsmFlags()
-	if err == nil && flags&llapi.HSReleased != 0 {
-		return failf(OnlyCopy, "the file is released, and its copy is all that is left of it; restore it first, then remove the copy")
-	}
-	return err
 }
 
 func (j *job) removeIdentified(ctx context.Context, id *Identity) error {

@@ -1,6 +1,7 @@
 package copytool
 
 import (
+	"context"
 	"slices"
 	"syscall"
 	"testing"
@@ -122,9 +123,6 @@ func TestRemoveOfTheOnlyCopy(t *testing.T) {
 	fid := r.write("f", "content")
 	r.archive(fid)
 	r.release(fid)
-	hsm := make([]byte, 24)
-	hsm[4] = byte(llapi.HSExists | llapi.HSArchived | llapi.HSReleased)
-	r.setXattr(fid, "trusted.hsm", string(hsm))
 	r.want(llapi.ActionRemove, fid, syscall.EPERM)
 	r.wantCode(fid, OnlyCopy)
 	r.restore(fid)
@@ -251,4 +249,63 @@ func TestRemoveOfAnUnknownCopy(t *testing.T) {
 		t.Errorf("named by the request: ended with %v", errno)
 	}
 	r.wantNoBlob("f")
+}
+
+// TestReleaseDuringARemove: from the moment at which the remove has looked at the
+// file's state until the coordinator knows of the end, it cannot be released.
+func TestReleaseDuringARemove(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		err   error
+		errno syscall.Errno
+		flags llapi.StateFlags // afterwards
+	}{
+		{"deleted", nil, 0, 0},
+		{"refused", blobstore.ErrImmutable, syscall.EROFS, llapi.HSExists | llapi.HSArchived},
+		{"in doubt", blobstore.ErrUnreachable, syscall.EHOSTUNREACH, llapi.HSExists | llapi.HSArchived | llapi.HSDirty},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			fid := r.write("f", "content")
+			r.archive(fid)
+			var during llapi.StateFlags
+			r.store.before = func(_ context.Context, op string, _ blobstore.Name) error {
+				if op != "delete" {
+					return nil
+				}
+				during = r.flags(fid)
+				if tt.err != nil {
+					return fail("delete", "f", tt.err)
+				}
+				return nil
+			}
+			r.want(llapi.ActionRemove, fid, tt.errno)
+			if during&llapi.HSNoRelease == 0 {
+				t.Errorf("flags while the copy is deleted: %v", during)
+			}
+			if got := r.flags(fid); got != tt.flags {
+				t.Errorf("flags afterwards: %v, want %v", got, tt.flags)
+			}
+		})
+	}
+}
+
+// TestRemoveKeepsAUsersFlag: who has forbidden the release of a file goes on to do so.
+func TestRemoveKeepsAUsersFlag(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "content")
+	r.archive(fid)
+	if err := r.SetFlags(fid, llapi.HSNoRelease, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.want(llapi.ActionRemove, fid, 0)
+	if r.flags(fid)&llapi.HSNoRelease == 0 {
+		t.Error("the flag never_release is gone")
+	}
+}
+
+func (r *rig) flags(fid llapi.FID) llapi.StateFlags {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.files[fid].flags()
 }

@@ -26,7 +26,7 @@ import (
 //	H3   released, and the copy is not whole    TestH03AcknowledgedIsNotArchived      outcome.go: confirm believes the answer
 //	H4   half of another blob is restored       TestH04ReplacedDuringRestore          download.go: no If-Match, no look at the ETag
 //	H5   a cancel leaves something behind       TestH05CancelLeavesNothing            outcome.go: settle gives up with its caller
-//	H7   an old action meets new data           TestH07StaleRemove                    remove.go: notTheOnlyCopy; conflict.go, remove.go: owners
+//	H7   an old action meets new data           TestH07StaleRemove                    hold.go: forbidRelease; conflict.go, remove.go: owners
 //	H8   hard links                             TestH08HardLinks                      archive.go: chooseName takes the last name
 //	H9   a file and a directory of one name     TestH09FileAndDirectory               classify.go: ErrOtherKind
 //	H10  upper and lower case                   TestH10Case                           container.go: lowerKeys in setMetadata

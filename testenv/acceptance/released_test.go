@@ -50,3 +50,22 @@ func TestReleasedBeforeItsRemove(t *testing.T) {
 	e.hsm("remove", "f")
 	e.wantNoBlob("f")
 }
+
+// TestReleaseDuringItsRemove: Lustre grants it, unless the copytool has forbidden it.
+func TestReleaseDuringItsRemove(t *testing.T) {
+	e, _ := start(t)
+	content := randomBytes(100_000, 1)
+	p := e.archived("f", content)
+	h := e.gate.Hold(isDeleteOf("f"))
+	e.lfs("hsm_remove", p)
+	<-h.Caught
+	if r := e.lustre.Lfs("hsm_release", p); r.Code == 0 {
+		t.Error("a file could be released while its copy was being removed")
+	}
+	h.Release()
+	e.lustre.WaitIdle()
+	e.wantState("f", "(0x00000000), archive_id:1")
+	e.wantNoBlob("f")
+	e.wantContent("f", content)
+	e.released("f", content)
+}

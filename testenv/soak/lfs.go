@@ -38,10 +38,7 @@ func (e *lfsError) Error() string {
 }
 
 // reason is the last part of what lfs says: the system's own words.
-func (e *lfsError) reason() string {
-	line, _, _ := strings.Cut(e.text, "\n")
-	return line[strings.LastIndex(line, ": ")+1:]
-}
+func (e *lfsError) reason() string { return e.text[strings.LastIndex(e.text, ": ")+1:] }
 
 // ask makes an HSM request about files, and counts what came of it. Refusals
 // are part of the play: files change meanwhile, and faults are injected.

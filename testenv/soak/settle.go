@@ -146,19 +146,28 @@ func (w *world) leaks(ctx context.Context) error {
 		return fmt.Errorf("%d actions are open; one is %+v", len(open), open[0])
 	}
 	for _, m := range w.movers {
-		values := m.look(ctx)
-		for name, limit := range map[string]float64{
-			"lhsm_azblob_memory_in_use_bytes": 0, "go_goroutines": 20 + slack, "process_open_fds": 20 + slack,
-			`lhsm_azblob_queue_depth{op="archive"}`: 0, `lhsm_azblob_actions_in_flight{op="archive"}`: 0,
-		} {
-			got, ok := values[name]
-			if !ok {
-				return fmt.Errorf("%s has no metric %s", m.name, name)
-			}
-			w.log.add(m.name, fmt.Sprintf("%s is %v", name, got), nil)
-			if got > limit {
-				return fmt.Errorf("leak: %s has %s %v, at most %v is expected", m.name, name, got, limit)
-			}
+		if err := m.leaks(m.look(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaks compares metrics with what they may be at rest.
+func (m *mover) leaks(values map[string]float64) error {
+	limits := map[string]float64{"lhsm_azblob_memory_in_use_bytes": 0, "go_goroutines": 20 + slack, "process_open_fds": 20 + slack}
+	for _, op := range []string{"ARCHIVE", "RESTORE", "REMOVE"} {
+		limits[fmt.Sprintf("lhsm_azblob_queue_depth{op=%q}", op)] = 0
+		limits[fmt.Sprintf("lhsm_azblob_actions_in_flight{op=%q}", op)] = 0
+	}
+	for name, limit := range limits {
+		got, ok := values[name]
+		if !ok {
+			return fmt.Errorf("%s has no metric %s", m.name, name)
+		}
+		m.w.log.add(m.name, fmt.Sprintf("%s is %v", name, got), nil)
+		if got > limit {
+			return fmt.Errorf("leak: %s has %s %v, at most %v is expected", m.name, name, got, limit)
 		}
 	}
 	return nil

@@ -94,7 +94,7 @@ func (e *Explanation) read(fs *mount, dir *openDir, name string) error {
 // describe says what a HSM state means for the next job.
 func (e *Explanation) describe(state llapi.HSMAttr) {
 	words := state.Flags.String()
-	e.State = strings.TrimSuffix(fmt.Sprintf("(%#010x) %s", uint32(state.Flags), words), " ")
+	e.State = strings.TrimSuffix(fmt.Sprintf("(0x%08x) %s", uint32(state.Flags), words), " ")
 	e.ArchiveID = uint32(state.ArchiveID)
 	if state.ArchiveID != 0 {
 		e.State += fmt.Sprintf(", archive_id:%d", state.ArchiveID)

@@ -1,0 +1,273 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"lhsm-azblob/llapi"
+)
+
+// A fakeLustre is files and a coordinator in memory. Nothing happens in it but
+// what a test does.
+type fakeLustre struct {
+	states   map[llapi.FID]llapi.HSMAttr
+	errors   map[llapi.FID][]byte
+	actions  map[llapi.FID]llapi.CurrentAction
+	calls    [][]llapi.FID // of archive requests
+	cancels  int
+	answer   func(llapi.Request) error
+	asked    int // questions about actions
+	stateErr error
+}
+
+func newFakeLustre() *fakeLustre {
+	return &fakeLustre{states: map[llapi.FID]llapi.HSMAttr{}, errors: map[llapi.FID][]byte{}, actions: map[llapi.FID]llapi.CurrentAction{}}
+}
+
+func (l *fakeLustre) State(f llapi.FID) (llapi.HSMAttr, error) {
+	s, ok := l.states[f]
+	if !ok {
+		return s, syscall.ENOENT
+	}
+	return s, l.stateErr
+}
+
+func (l *fakeLustre) Xattr(f llapi.FID, name string) ([]byte, error) {
+	if name == errorXattr {
+		return l.errors[f], nil
+	}
+	return nil, nil
+}
+
+func (l *fakeLustre) MarkDirty(f llapi.FID) error {
+	s := l.states[f]
+	s.Flags |= llapi.HSDirty
+	l.states[f] = s
+	return nil
+}
+
+func (l *fakeLustre) Request(r llapi.Request) error {
+	if r.Action == llapi.UserCancel {
+		l.cancels += len(r.Items)
+		return nil
+	}
+	l.calls = append(l.calls, slices.Clone(r.Items))
+	if l.answer != nil {
+		if err := l.answer(r); err != nil {
+			return err
+		}
+	}
+	for _, f := range r.Items {
+		l.actions[f] = llapi.CurrentAction{Action: llapi.UserArchive, State: llapi.ProgressWaiting}
+	}
+	return nil
+}
+
+func (l *fakeLustre) Action(f llapi.FID) (llapi.CurrentAction, error) {
+	l.asked++
+	if a, ok := l.actions[f]; ok {
+		return a, nil
+	}
+	return llapi.CurrentAction{Action: llapi.UserNone}, nil
+}
+
+// archive ends an archive well.
+func (l *fakeLustre) archive(f llapi.FID) {
+	l.states[f] = llapi.HSMAttr{Flags: llapi.HSExists | llapi.HSArchived, DataVersion: l.states[f].DataVersion + 1}
+	delete(l.actions, f)
+}
+
+func fakeFID(i int) llapi.FID { return llapi.FID{Seq: 0x200000401, OID: uint32(i + 1)} }
+
+// newFakeExport is an export of some new files, of which the scan is over.
+func newFakeExport(t *testing.T, l *fakeLustre, count int) *export {
+	t.Helper()
+	o := Options{Path: filepath.Join(t.TempDir(), "jobs.db"), Mount: "/mnt/l"}
+	o.Quick()
+	m := &Manager{o: o.withDefaults(), changed: make(chan struct{})}
+	m.log = m.o.Log
+	var err error
+	if m.store, err = openStore(m.o.Path, "lustre"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.store.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	job := Job{State: Queued, Created: time.Now()}
+	if job.ID, err = m.store.create(t.Context(), job, func(func(listed, error) bool) {}); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(m, job)
+	if err := r.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var found sighting
+	for i := range count {
+		f := fakeFID(i)
+		l.states[f] = llapi.HSMAttr{}
+		found.add(work{fid: f, path: "/f", size: 10}, "", FileResult{})
+	}
+	if err := r.recordSighting(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.scanned(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x := newExport(r, l, l)
+	x.stopScan = func() {}
+	return x
+}
+
+func (x *export) steps(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		if err := x.step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestPartialCall: one file of a call is refused. Those before it were recorded,
+// and must not be asked for again.
+func TestPartialCall(t *testing.T) {
+	l := newFakeLustre()
+	x := newFakeExport(t, l, 30)
+	x.window.size, x.lane(&work{}).served = 100, true
+	bad, vanished := fakeFID(10), fakeFID(20)
+	delete(l.states, vanished)
+	l.answer = func(r llapi.Request) error {
+		for _, f := range r.Items {
+			switch f {
+			case bad:
+				return &llapi.Error{Func: "llapi_hsm_request", Errno: syscall.EPERM}
+			case vanished:
+				return &llapi.Error{Func: "llapi_hsm_request", Errno: syscall.ENOENT}
+			}
+			l.actions[f] = llapi.CurrentAction{Action: llapi.UserArchive, State: llapi.ProgressWaiting}
+		}
+		return nil
+	}
+	x.steps(t, 1)
+	asked := map[llapi.FID]int{}
+	for _, call := range l.calls[1:] { // after the one that failed
+		for _, f := range call {
+			asked[f]++
+		}
+	}
+	for i := range 10 {
+		if asked[fakeFID(i)] != 0 {
+			t.Errorf("file %d was recorded and asked for again", i)
+		}
+	}
+	c := x.r.snapshot().Counters
+	if len(x.flights) != 28 || c.FilesFailed != 1 || c.SkippedBy[SkipVanished] != 1 || c.FilesSubmitted != 30 {
+		t.Errorf("%d flights, %+v", len(x.flights), c)
+	}
+}
+
+// TestQuestionsAreRare: while the coordinator works, it is hardly ever asked.
+func TestQuestionsAreRare(t *testing.T) {
+	l := newFakeLustre()
+	x := newFakeExport(t, l, 5000)
+	x.tune = defaultTuning()
+	for i := 0; !x.done(); i++ {
+		x.steps(t, 1)
+		for _, f := range x.flights { // everything that was asked for is done at once
+			l.archive(f.fid)
+		}
+		x.adjusted = time.Time{} // as if time went by
+	}
+	if l.asked > 5 {
+		t.Errorf("%d questions for 5000 files", l.asked)
+	}
+	if c := x.r.snapshot().Counters; c.FilesExported != 5000 || c.BytesExported != 50_000 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestOldNotesAreNoFailures: a file may have the note of a former failure, and
+// the failure of a restore is not ours.
+func TestOldNotesAreNoFailures(t *testing.T) {
+	l := newFakeLustre()
+	x := newFakeExport(t, l, 3)
+	x.window.size, x.lane(&work{}).served = 100, true
+	old := []byte(`{"v":1,"t":"2020-01-01T00:00:00Z","op":"ARCHIVE","code":"BlobLeased","msg":"old"}`)
+	fresh := []byte(`{"v":1,"t":"2020-01-01T00:00:00Z","op":"ARCHIVE","code":"BlobLeased","msg":"new"}`) // whatever that clock says
+	restore := []byte(`{"v":1,"t":"2020-01-01T00:00:00Z","op":"RESTORE","code":"NoSpace","msg":"full"}`)
+	if err := x.refill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range x.queue {
+		w.flags = llapi.HSExists
+		l.states[fakeFID(i)] = llapi.HSMAttr{Flags: llapi.HSExists}
+		l.errors[fakeFID(i)] = old
+	}
+	x.steps(t, 3)
+	if len(x.flights) != 3 {
+		t.Fatalf("%d flights: an old note was taken for a failure", len(x.flights))
+	}
+	l.errors[fakeFID(0)], l.errors[fakeFID(1)] = fresh, restore
+	x.steps(t, 3)
+	if c := x.r.snapshot().Counters; len(x.flights) != 2 || c.FilesFailed != 1 {
+		t.Errorf("%d flights, %+v", len(x.flights), c)
+	}
+}
+
+// TestChangedAfterwards: a file that was archived and has changed again is exported.
+func TestChangedAfterwards(t *testing.T) {
+	l := newFakeLustre()
+	x := newFakeExport(t, l, 1)
+	x.steps(t, 1)
+	l.states[fakeFID(0)] = llapi.HSMAttr{Flags: llapi.HSExists | llapi.HSArchived | llapi.HSDirty, DataVersion: 5}
+	x.steps(t, 1)
+	if c := x.r.snapshot().Counters; c.FilesExported != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestLostMount is an error of everything, and of no file.
+func TestLostMount(t *testing.T) {
+	l := newFakeLustre()
+	x := newFakeExport(t, l, 3)
+	x.steps(t, 1)
+	l.stateErr = syscall.ENOTCONN
+	if err := x.step(t.Context()); !errors.Is(err, syscall.ENOTCONN) {
+		t.Errorf("step: %v", err)
+	}
+	l.stateErr, l.answer = nil, func(llapi.Request) error { return syscall.ESHUTDOWN }
+	l.archive(fakeFID(0))
+	var err error
+	for range 20 {
+		if err = x.step(t.Context()); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, syscall.ESHUTDOWN) {
+		t.Errorf("step: %v", err)
+	}
+	if c := x.r.snapshot().Counters; c.FilesFailed != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestFatal ends the job, at once.
+func TestFatal(t *testing.T) {
+	for errno, code := range map[syscall.Errno]Code{syscall.EROFS: CodeLustreError, syscall.EOPNOTSUPP: CodeHsmDisabled} {
+		l := newFakeLustre()
+		l.answer = func(llapi.Request) error { return &llapi.Error{Func: "llapi_hsm_request", Errno: errno} }
+		x := newFakeExport(t, l, 3)
+		if err := x.run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if j := x.r.snapshot(); j.State != Failed || j.ErrorCode != code || j.ErrorMessage == "" || j.PercentComplete == 100 {
+			t.Errorf("%v: %+v", errno, j)
+		}
+	}
+}

@@ -71,6 +71,9 @@ soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on 
 	$(GO) build -race -o $(BIN)/race/ ./cmd/lhsmtool_azblob
 	$(SANDBOX) $(BIN)/hsmsoak -copytool $(BIN)/race/lhsmtool_azblob -minutes $(or $(MINUTES),10) -seed '$(SEED)'
 
+bench-jobs: ## scan, archive and cancel JOBS_BENCH_FILES files (default a million) as jobs, and print figures
+	JOBS_BENCH_FILES=$(or $(JOBS_BENCH_FILES),1000000) TESTENV_REQUIRE=lustre $(SANDBOX) $(GO) test -run '^$$' -bench BenchmarkJob -benchtime 1x -timeout 2h ./jobs
+
 install: build ## install the copytool, its unit and its sample configuration below PREFIX
 	install -D -m 755 $(BIN)/lhsmtool_azblob $(DESTDIR)$(PREFIX)/sbin/lhsmtool_azblob
 	install -D -m 644 packaging/lhsmtool_azblob@.service $(DESTDIR)/etc/systemd/system/lhsmtool_azblob@.service

@@ -20,6 +20,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-2.15.0
 VULNDB_VERSION := v0.0.0-20261105234957-e22db6528018
 VULNDB         := $(TOOLS)/vulndb-$(VULNDB_VERSION)
 GOVULNCHECK    := $(TOOLS)/govulncheck-1.9.0-$(VULNDB_VERSION)
+UNITS := $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service $(BUILD)/unit/lhsmctl-serve@mnt-lustre.service
 # A number of inputs, a few seconds each: when a time is up, go sometimes calls that a failure of the target.
 FUZZTIME ?= 10000x
 
@@ -39,21 +40,24 @@ build: ## build the programs into build/bin, the product and what stands around 
 demo: build $(AZURITE) ## the main job from start to end on a stand-in Lustre and Azurite; KEEP=1 leaves it up
 	KEEP=$(KEEP) testenv/demo/demo.sh $(BIN)
 
-test: $(AZURITE) ## the whole test suite with the race detector, against the stand-in and Azurite
+test: $(AZURITE) ## the whole test suite with the race detector, against the stand-in, Azurite and a headless Chromium
 	@test "$$(id -u)" = 0 || { echo "make test: needs root, since the tests mount file systems; run it as root" >&2; exit 1; }
 	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
-	TESTENV_REQUIRE=lustre,azurite GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -timeout 30m ./...
+	testenv/chromium/install.sh
+	TESTENV_REQUIRE=lustre,azurite,chromium GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -timeout 30m ./...
 
-# What the unit leaves open is listed in build/unit/exposure. The threshold is ten times the sum of that.
-check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd unit
+# What the units leave open is listed in build/unit/exposure. The threshold is ten times the sum of that.
+check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd units
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GOLANGCI_LINT) fmt --diff
 	$(GOLANGCI_LINT) run ./...
 	mkdir -p $(BUILD)/unit
-	sed 's#/usr/local/sbin#$(BIN)#' packaging/lhsmtool_azblob@.service >$(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service
-	! command -v systemd-analyze >/dev/null || systemd-analyze verify $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service
-	! command -v systemd-analyze >/dev/null || systemd-analyze security --offline=true --threshold=25 $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service >$(BUILD)/unit/exposure
+	for unit in lhsmtool_azblob lhsmctl-serve; do \
+		sed 's#/usr/local/s\?bin#$(BIN)#' packaging/$$unit@.service >$(BUILD)/unit/$$unit@mnt-lustre.service; \
+	done
+	! command -v systemd-analyze >/dev/null || systemd-analyze verify $(UNITS)
+	! command -v systemd-analyze >/dev/null || systemd-analyze security --offline=true --threshold=25 $(UNITS) >$(BUILD)/unit/exposure
 
 # The database of vulnerabilities is a Go module like others, so that what this reports is pinned as well, and it
 # works where only a module proxy can be reached. It is about the version of Go that builds: mind `go version`.
@@ -74,10 +78,15 @@ soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on 
 bench-jobs: ## scan, archive and cancel JOBS_BENCH_FILES files (default a million) as jobs, and print figures
 	JOBS_BENCH_FILES=$(or $(JOBS_BENCH_FILES),1000000) TESTENV_REQUIRE=lustre $(SANDBOX) $(GO) test -run '^$$' -bench BenchmarkJob -benchtime 1x -timeout 2h ./jobs
 
-install: build ## install the copytool, its unit and its sample configuration below PREFIX
+install: build ## install the programs, their units and their sample configurations below PREFIX
 	install -D -m 755 $(BIN)/lhsmtool_azblob $(DESTDIR)$(PREFIX)/sbin/lhsmtool_azblob
 	install -D -m 644 packaging/lhsmtool_azblob@.service $(DESTDIR)/etc/systemd/system/lhsmtool_azblob@.service
 	install -D -m 600 packaging/lhsm-azblob.conf $(DESTDIR)/etc/lhsm-azblob/sample.conf
+	install -D -m 755 $(BIN)/lhsmctl $(DESTDIR)$(PREFIX)/bin/lhsmctl
+	install -D -m 644 packaging/lhsmctl-serve@.service $(DESTDIR)/etc/systemd/system/lhsmctl-serve@.service
+	install -D -m 644 packaging/lhsmctl.conf $(DESTDIR)/etc/lhsm-azblob/lhsmctl-sample.conf
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BIN)/lhsmctl completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lhsmctl
 
 clean: ## remove build/
 	rm -rf $(BUILD)

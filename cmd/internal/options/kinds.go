@@ -41,6 +41,34 @@ func Text[S any](field func(*S) *string) Kind[S] {
 	})
 }
 
+// Texts are any number of texts that check lets pass.
+func Texts[S any](field func(*S) *[]string, check func(string) error) Kind[S] {
+	return texts[S]{field, check}
+}
+
+type texts[S any] struct {
+	field func(*S) *[]string
+	check func(string) error
+}
+
+// List tells the table that there may be several.
+func (texts[S]) List() bool { return true }
+
+// Set implements [Kind]. A default of "" is none.
+func (k texts[S]) Set(s *S, values []string) error {
+	*k.field(s) = nil
+	for _, v := range values {
+		if v == "" {
+			continue
+		}
+		if err := k.check(v); err != nil {
+			return err
+		}
+		*k.field(s) = append(*k.field(s), v)
+	}
+	return nil
+}
+
 // Address is a host and a port to listen on.
 func Address[S any](field func(*S) *string) Kind[S] {
 	return Setter[S](func(s *S, v string) error {

@@ -113,6 +113,9 @@ func literal[S any](o *Option[S], texts []string) string {
 			quoted[i] = t
 		}
 	}
+	if o.isList() && len(texts) == 1 && texts[0] == "" {
+		return "[]"
+	}
 	if o.isList() {
 		return "[" + strings.Join(quoted, ", ") + "]"
 	}

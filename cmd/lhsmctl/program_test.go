@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"lhsm-azblob/httpapi"
+	"lhsm-azblob/jobs"
+)
+
+// lhsmctl runs the program.
+func lhsmctl(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+	code = p.run(context.Background(), append([]string{programName}, args...))
+	return code, out.String(), errs.String()
+}
+
+// answers is a server with one answer.
+func answers(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(answer)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestServeRefusals: whoever starts the service in an unsafe or impossible way
+// is told in one line.
+func TestServeRefusals(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string, mode os.FileMode) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	token := file("token", "0123456789abcdef\n", 0o600)
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{"0 arguments, and one is wanted: MOUNT", nil},
+		{"2 arguments, and one is wanted: MOUNT", []string{"/a", "/b"}},
+		{"--listen 127.0.0.1:1 would let everybody in: give --token-file, or --client-ca", []string{"--listen", "127.0.0.1:1", "/a"}},
+		{"--listen :1 is reachable from other machines", []string{"--listen", ":1", "--token-file", token, "/a"}},
+		{"--listen 10.0.0.1:1 is reachable from other machines", []string{"--listen", "10.0.0.1:1", "--token-file", token, "/a"}},
+		{"--client-ca needs TLS", []string{"--listen", "127.0.0.1:1", "--client-ca", "x", "/a"}},
+		{"--tls-cert and --tls-key go together", []string{"--listen", ":1", "--token-file", token, "--tls-cert", "x", "/a"}},
+		{"--token-file and --client-ca are for --listen", []string{"--token-file", token, "/a"}},
+		{`--listen: "9" is not host:port`, []string{"--listen", "9", "/a"}},
+		{`--mover: "mover1:9090" is no address`, []string{"--mover", "mover1:9090", "/a"}},
+		{`--log-level: "loud" is none of debug`, []string{"--log-level", "loud", "/a"}},
+		{`--state-dir: "jobs" is not an absolute path`, []string{"--state-dir", "jobs", "/a"}},
+		{"not defined: -sockt", []string{"--sockt", "x", "/a"}},
+	} {
+		code, stdout, stderr := lhsmctl(t, append([]string{"serve"}, tt.args...)...)
+		if code != exitUsage || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tt.want) {
+			t.Errorf("serve %q: exit %d, %q, %q; want %q", tt.args, code, stdout, stderr, tt.want)
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	for content, want := range map[string]string{
+		"0123456789abcdef\n": "",
+		"0123456789abcde":    "one word of 16 characters or more",
+		"0123456789 abcdef":  "one word",
+		"":                   "one word",
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readToken(path); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", content, err, want)
+		}
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readToken(path); err == nil || !strings.Contains(err.Error(), "everybody may read") {
+		t.Errorf("a token for everybody: %v", err)
+	}
+}
+
+// TestSampleInPackaging is what packagers install.
+func TestSampleInPackaging(t *testing.T) {
+	b, err := os.ReadFile("../../packaging/lhsmctl.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, _ := lhsmctl(t, "serve", "--sample-config"); code != exitOK || string(b) != stdout {
+		t.Error("packaging/lhsmctl.conf is not the output of lhsmctl serve --sample-config; write it anew")
+	}
+	code, printed, stderr := lhsmctl(t, "serve", "--config", "../../packaging/lhsmctl.conf", "--print-config")
+	if _, byDefault, _ := lhsmctl(t, "serve", "--print-config"); code != exitOK || printed != byDefault {
+		t.Errorf("exit %d, %q: the sample says\n%s\nthe defaults are\n%s", code, stderr, printed, byDefault)
+	}
+}
+
+// TestExitStatuses are part of the manual.
+func TestExitStatuses(t *testing.T) {
+	for _, tt := range []struct {
+		state jobs.State
+		want  int
+	}{{jobs.Completed, 0}, {jobs.CompletedPartial, 3}, {jobs.Failed, 4}, {jobs.Canceled, 5}} {
+		at := answers(t, func(w http.ResponseWriter, _ *http.Request) {
+			writeEvent(w, httpapi.Job{ID: 7, State: tt.state, Finished: true})
+		})
+		code, stdout, stderr := lhsmctl(t, "archive", "watch", "7", "--server", at)
+		if code != tt.want || stderr != "" || !strings.Contains(stdout, "job 7: "+string(tt.state)+" in") {
+			t.Errorf("%s: exit %d, %q, %q; want %d", tt.state, code, stdout, stderr, tt.want)
+		}
+	}
+	at := answers(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprint(w, `{"code":"Busy","detail":"job 6 has the file system"}`)
+	})
+	if code, _, stderr := lhsmctl(t, "archive", "create", "--server", at); code != 6 || stderr != "lhsmctl: job 6 has the file system\n" {
+		t.Errorf("busy: exit %d, %q", code, stderr)
+	}
+	at = answers(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>It works!") })
+	if code, _, stderr := lhsmctl(t, "archive", "list", "--server", at); code != 7 || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("another server: exit %d, %q", code, stderr)
+	}
+}
+
+func writeEvent(w http.ResponseWriter, j httpapi.Job) {
+	b, err := json.Marshal(j)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintf(w, ": alive\n\nevent: job\nid: %s-%d\ndata: %s\n\n", j.State, j.PercentComplete, b)
+}
+
+// TestWatchReconnects: connections end in the middle, and after the last event
+// the service has nothing more to say.
+func TestWatchReconnects(t *testing.T) {
+	var calls atomic.Int32
+	var seen []string
+	at := answers(t, func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Get("Last-Event-ID"))
+		switch calls.Add(1) {
+		case 1:
+			writeEvent(w, httpapi.Job{ID: 7, State: jobs.InProgress, PercentComplete: 10})
+		case 2:
+			w.WriteHeader(http.StatusOK) // and not a word
+		default:
+			writeEvent(w, httpapi.Job{ID: 7, State: jobs.Completed, Finished: true, PercentComplete: 100})
+		}
+	})
+	code, stdout, stderr := lhsmctl(t, "archive", "watch", "7", "--server", at, "--output", "json")
+	if code != 0 || strings.Count(stdout, "\n") != 2 || stderr != "" {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	if want := []string{"", "InProgress-10", "InProgress-10"}; !slices.Equal(seen, want) {
+		t.Errorf("it told the service that it had seen %q, want %q", seen, want)
+	}
+}
+
+// TestReportIsWhole: half a report is an error, and no file.
+func TestReportIsWhole(t *testing.T) {
+	at := answers(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "FilePath,FileStatus\r\n")
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	file := filepath.Join(t.TempDir(), "failures.csv")
+	if code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", file, "--server", at); code != 1 || !strings.Contains(stderr, "not complete") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "*")); len(left) != 0 {
+		t.Errorf("it left %q", left)
+	}
+	if code, _, stderr := lhsmctl(t, "archive", "report", "7", "--server", at); code != 1 || !strings.Contains(stderr, "not complete") {
+		t.Errorf("to standard output: exit %d, %q", code, stderr)
+	}
+}
+
+func TestBars(t *testing.T) {
+	j := httpapi.Job{
+		ID: 7, State: jobs.InProgress, Prefixes: []string{"/data\x1b[2J"}, ETASeconds: 75, FilesPerSecond: 12.5, BytesPerSecond: 1 << 20, WaitsFor: "no copytool",
+		Counters: jobs.Counters{FilesFound: 1200, FilesSkipped: 200, FilesExported: 500, FilesFailed: 1, BytesFound: 3 << 30, BytesExported: 1 << 30, BytesSkipped: 1 << 30},
+	}
+	want := []string{
+		`Job 7  InProgress  /data\x1b[2J`,
+		"files [###############----------------] 500/1,000  12/s",
+		"data  [##########-----------] 1.0 GiB/2.0 GiB  1.0 MiB/s",
+		"200 skipped, 1 failed, 1m15s left",
+		"Waiting: no copytool",
+	}
+	if got := bars(j, 59); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got := cut("ééééé", 3); got != "éé…" {
+		t.Errorf("cut: %q", got)
+	}
+	for width := range 200 { // never a panic, however narrow
+		bars(j, width)
+		bars(httpapi.Job{}, width)
+	}
+}
+
+// TestCompletion lets a real shell complete.
+func TestCompletion(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for words, want := range map[string]string{
+		"lhsmctl ''":              "archive export explain serve completion",
+		"lhsmctl archive c":       "create cancel",
+		"lhsmctl completion z":    "zsh",
+		"lhsmctl archive list --": "--limit --server",
+	} {
+		script := `source <(lhsmctl completion bash); COMP_WORDS=(` + words + `); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _lhsmctl; echo "${COMPREPLY[@]}"`
+		cmd := exec.CommandContext(t.Context(), bash, "-c", script)
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		out, err := cmd.Output()
+		got := strings.Fields(string(out))
+		for _, w := range strings.Fields(want) {
+			if err != nil || !slices.Contains(got, w) {
+				t.Errorf("%s completes to %q, %v, without %s", words, out, err, w)
+			}
+		}
+	}
+	for shell, want := range map[string]string{"zsh": "#compdef lhsmctl", "fish": "complete -c lhsmctl"} {
+		if code, stdout, _ := lhsmctl(t, "completion", shell); code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%s: exit %d, no %q", shell, code, want)
+		}
+	}
+}

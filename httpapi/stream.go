@@ -154,9 +154,27 @@ func (s *Server) followCurrent(ctx context.Context, out *stream) error {
 	case err != nil:
 		return err
 	case !ok:
-		return out.send("idle", struct{}{})
+		return s.sendIdle(ctx, out)
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	return out.follow(watching, s.o.Jobs.Watch(watching, j.ID))
+}
+
+// Idle is the event of a service with nothing to do. LastJob is there for jobs
+// that began and ended between two looks; 0: there has been none.
+type Idle struct {
+	LastJob int64 `json:"lastJob"`
+}
+
+func (s *Server) sendIdle(ctx context.Context, out *stream) error {
+	var idle Idle
+	newest, err := s.o.Jobs.Jobs(ctx, 0, 1)
+	if err != nil {
+		return err
+	}
+	if len(newest) > 0 {
+		idle.LastJob = newest[0].ID
+	}
+	return out.send("idle", idle)
 }

@@ -147,8 +147,13 @@ func TestCurrentEvents(t *testing.T) {
 	if j, _ := c.nextJob(); !j.Finished {
 		t.Errorf("got %+v, want the end", j)
 	}
-	if kind, _, _ := c.next(); kind != "idle" {
-		t.Errorf("after the job: %q", kind)
+	if kind, _, data := c.next(); kind != "idle" || data != `{"lastJob":1}` {
+		t.Errorf("after the job: %q %s", kind, data)
+	}
+	// One that nobody saw running is told all the same.
+	f.put(jobs.Completed)
+	if kind, _, data := c.next(); kind != "idle" || data != `{"lastJob":2}` {
+		t.Errorf("after a quick job: %q %s", kind, data)
 	}
 }
 

@@ -36,7 +36,7 @@ async function guarded(work) {
 function take(job) {
   if (upsert(job)) guarded(refreshStatus);
   refreshDetails(job);
-  if (!job.finished || job.id === current || !current) {
+  if (!current || (job.state !== "Queued" && (!job.finished || job.id >= current))) {
     current = job.id;
     showCurrent(job);
   }
@@ -63,7 +63,7 @@ function start() {
   unfollow?.();
   unfollow = api.follow({
     job: take,
-    idle: () => guarded(async () => void (await load()).forEach(settle)),
+    idle: () => guarded(async () => (await load()).slice(0, 1).forEach(take)),
     live: () => {
       connection("live", "Live");
       guarded(refresh);
@@ -73,11 +73,6 @@ function start() {
       if (closed) setTimeout(() => guarded(reconnect), 1000);
     },
   });
-}
-
-// settle brings the card up to date with a job that ended unseen.
-function settle(job) {
-  if (job.id === current) take(job);
 }
 
 // reconnect waits for the service and follows it: at the start, and after an

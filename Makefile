@@ -108,4 +108,4 @@ $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv $(TOOLS)/tmp/golangci-lint $@ && rmdir $(TOOLS)/tmp
 
-.PHONY: help build demo test check vulncheck fuzz bench soak install clean
+.PHONY: help build demo test check vulncheck fuzz bench bench-jobs soak install clean

@@ -64,7 +64,7 @@ func startFakeAt(t *testing.T, mount string, handle func(llapi.ActionItem) *fail
 func (c *fakeCopytool) close() {
 	c.stop()
 	c.done.Wait()
-	if err := c.ct.Close(); err != nil && !errors.Is(err, llapi.ErrClosed) {
+	if err := c.ct.Close(); err != nil && !errors.Is(err, llapi.ErrClosed) && !errors.Is(err, syscall.ENOTCONN) {
 		c.t.Errorf("close the copytool: %v", err)
 	}
 }

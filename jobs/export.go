@@ -61,6 +61,7 @@ type tuning struct {
 	probe               time.Duration   // until the coordinator is asked about the first request of an archive id
 	suspect             time.Duration   // the same for any other
 	stall               time.Duration   // without any move until a reason is looked for
+	silent              time.Duration   // without progress of what copytools have; lhsmtool_posix reports every 30 s
 	retry               []time.Duration // before each further attempt; the last one again
 	refused             time.Duration   // before the next request to a coordinator that refuses; doubles up to 15 s
 	grace               time.Duration   // after a cancel, for what is ending
@@ -70,7 +71,7 @@ type tuning struct {
 func defaultTuning() tuning {
 	return tuning{
 		pollLeast: 20 * time.Millisecond, pollMost: time.Second,
-		probe: 500 * time.Millisecond, suspect: 15 * time.Second, stall: 10 * time.Second,
+		probe: 500 * time.Millisecond, suspect: 15 * time.Second, stall: 10 * time.Second, silent: time.Minute,
 		retry:   []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute},
 		refused: time.Second, grace: 3 * time.Second, restart: 5 * time.Second,
 	}

@@ -45,7 +45,7 @@ func (x *export) settle(ctx context.Context, outcomes []outcome) error {
 func (x *export) weigh(outcomes []outcome) settlement {
 	s := settlement{over: map[*flight]bool{}}
 	for _, o := range outcomes {
-		if o.begun || o.noted != nil || o.fate == workExported {
+		if o.begun && !o.running || o.noted != nil || o.fate == workExported {
 			x.move(o.lane)
 			o.running = true
 		}

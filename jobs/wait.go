@@ -5,11 +5,8 @@ import (
 	"time"
 )
 
-// Patience of explain.
-const (
-	askWhenStalled = 5 * time.Second // between two questions about the oldest flight
-	silent         = 2 * time.Minute // without progress of what runs
-)
+// askWhenStalled is the time between two questions about the oldest flight while nothing moves.
+const askWhenStalled = 5 * time.Second
 
 // explain says in the job why nothing moves, or that something does.
 func (x *export) explain() { x.r.setWait(x.why(time.Now())) }
@@ -29,8 +26,8 @@ func (x *export) why(now time.Time) string {
 	}
 	since := f.sent.UTC().Format(time.TimeOnly)
 	switch {
-	case f.running && now.Sub(x.lastMove) >= silent:
-		return fmt.Sprintf("copytools have files and report no progress since %s UTC; look at their logs", x.lastMove.UTC().Format(time.TimeOnly))
+	case f.running && now.Sub(x.lastMove) >= x.tune.silent:
+		return fmt.Sprintf("copytools have been given files and report no progress since %s UTC; if they are alive, their logs tell why; what a dead one had is given up after mdt.*.hsm.active_request_timeout", x.lastMove.UTC().Format(time.TimeOnly))
 	case f.running || !f.waiting:
 		return "" // large files take their time; or the coordinator has not been asked yet
 	case !f.lane.served && f.lane.archive == 0:

@@ -54,6 +54,7 @@ export AZURITE_KEY=$(sed -n 's/^AZURITE_KEY=//p' "$home/azurite.log")
 echo "container: $container"
 
 step "The copytool: Lustre on one side, a container on the other"
+metrics=127.0.0.1:$((20000 + RANDOM % 10000))
 cat >"$home/lhsm-azblob.conf" <<EOF
 container_url = "$container"
 auth = "shared-key"
@@ -61,6 +62,7 @@ account_key_file = "$home/account.key"
 run_dir = "$home/run"
 state_dir = "$home/state"
 progress_interval = "1s"
+http = "$metrics"
 EOF
 type "cat $home/lhsm-azblob.conf"
 echo "\$ lhsmtool_azblob --config $home/lhsm-azblob.conf $mnt &"
@@ -121,8 +123,31 @@ wait_for tree/results/run3.dat '(0x00000000), archive_id:1'
 type "lfs hsm_state tree/results/run3.dat"
 want "$(blobls "$container" | grep -c ' tree/results/run3.dat ' || true)" 0
 
-files=$(find tree -type f | wc -l)
-step "Done in $((SECONDS - began)) s: $files files archived, one changed, released, restored, renamed, removed; every check passed"
+step "A service of archive jobs, with a web page"
+token=$(od -An -N 16 -tx1 /dev/urandom | tr -d ' \n')
+(umask 077 && echo "$token" >"$home/page.token")
+echo "\$ lhsmctl serve --listen 127.0.0.1:0 --token-file $home/page.token … $mnt &"
+start service 'at=127' lhsmctl serve --socket "$home/lhsmctl.sock" --state-dir "$home/jobs" \
+	--listen 127.0.0.1:0 --token-file "$home/page.token" --mover "http://$metrics/metrics" "$mnt"
+export LHSMCTL_SERVER=unix://$home/lhsmctl.sock
+page=http://$(sed -n 's/.*msg=listening at=\(127[^ ]*\).*/\1/p' "$home/service.log")/
+
+step "An archive job over the tree: what is new or changed goes, the rest is skipped"
+mkdir -p tree/night tree2
+for i in $(seq 1 200); do head -c $((i * 1000)) /dev/urandom >tree/night/shot$i.raw; done
+echo "begins with the same string" >tree2/file
+echo changed >>tree/results/run4.dat
+type "lhsmctl archive create /tree --dry-run"
+type "lhsmctl archive create /tree --wait"
+type "lhsmctl archive list"
+want "$(state tree/night/shot200.raw)" '(0x00000009) exists archived, archive_id:1'
+want "$(state tree2/file)" '(0x00000009) exists archived, archive_id:1'
+# 200 shots, the file beside the tree, the one that changed, and the one whose copy was removed above.
+want "$(lhsmctl archive show --output json | sed -n 's/.*"filesExported": \([0-9]*\).*/\1/p')" 203
+type "lhsmctl explain tree/night/shot200.raw"
+
+files=$(find tree tree2 -type f | wc -l)
+step "Done in $((SECONDS - began)) s: $files files archived, one changed, released, restored, renamed, removed, the rest by a job; every check passed"
 if [ "${KEEP:-}" = 1 ]; then
 	touch "$home/keep"
 	cat <<EOF
@@ -132,6 +157,9 @@ It stays up. To use it:
   lfs hsm_state tree/big.bin     # and hsm_archive, hsm_release, hsm_restore, hsm_remove, hsm_action
   blobls $container
   lustre-standin get_param 'mdt.*.hsm.*'
+  export LHSMCTL_SERVER=$LHSMCTL_SERVER
+  lhsmctl archive create /tree --wait
+  $page   # the page of archive jobs; its token is $token
   tail -f $home/copytool.log
 To end it:
   $here/stop.sh $home

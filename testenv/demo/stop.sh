@@ -10,8 +10,8 @@ if [ "$1" = --after-eof ]; then
 fi
 home=$1
 
-# The copytool first, the file system last: each while what it needs still lives.
-for name in copytool azurite lustre; do
+# Who uses it first, the file system last: each while what it needs still lives.
+for name in service copytool azurite lustre; do
 	pid=$(cat "$home/$name.pid" 2>/dev/null) || continue
 	if kill -TERM "$pid" 2>/dev/null; then
 		timeout 30 tail --pid="$pid" -f /dev/null || true

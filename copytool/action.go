@@ -99,7 +99,9 @@ func (j *job) conclude(err error) (rest time.Duration) {
 	j.decide(err)
 	j.t.retry.Store(j.verdict.Retry)
 	j.t.ending.Store(true)
-	if rerr := j.report(j.verdict); rerr != nil {
+	rerr := j.report(j.verdict)
+	j.answered(j.t, rerr)
+	if rerr != nil {
 		return j.notReported(rerr)
 	}
 	return 0
@@ -227,7 +229,6 @@ func (j *job) fail(v Verdict) error {
 func (j *job) notReported(rerr error) (rest time.Duration) {
 	forgotten := errors.Is(rerr, syscall.ENOENT)
 	if forgotten {
-		j.doubtRegistration()
 		j.sched.cancelTask(j.t, errForgotten) // it may be sent again at any moment
 	}
 	switch {

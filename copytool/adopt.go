@@ -40,6 +40,7 @@ func adoptedTask(r *record) *task {
 // hit a copy that was made since.
 func (j *job) stillWanted() error {
 	err := j.withSession(func(s Session) error { return s.ReportProgress(j.t.item, llapi.Extent{}) })
+	j.answered(j.t, err)
 	switch {
 	case err == nil:
 		return nil

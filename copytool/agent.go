@@ -24,7 +24,8 @@ type Options struct {
 	// where thousands do.
 	ProgressInterval time.Duration
 	DrainTimeout     time.Duration // 5 min
-	// RenewInterval is the time between two renewals of the registration (1 min).
+	// RenewInterval is the time without any action after which the registration is
+	// renewed (5 min).
 	RenewInterval time.Duration
 	Log           *slog.Logger // none
 	Metrics       *Metrics     // none
@@ -42,7 +43,7 @@ func (o Options) withDefaults() Options {
 	o.Conflict = cmp.Or(o.Conflict, IfOurs)
 	o.ProgressInterval = cmp.Or(o.ProgressInterval, 5*time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Minute)
-	o.RenewInterval = cmp.Or(o.RenewInterval, time.Minute)
+	o.RenewInterval = cmp.Or(o.RenewInterval, 5*time.Minute)
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -75,6 +76,7 @@ type Agent struct {
 	draining atomic.Bool
 	closing  sync.WaitGroup // of sessions that were replaced, and of renewals
 	doubt    chan struct{}  // of capacity 1: a coordinator may have forgotten us
+	heard    atomic.Int64   // UnixNano of the last list, or renewal
 
 	// identityMu makes reading and then writing an identity one step within
 	// this process. It is held for two attribute operations at most.
@@ -118,6 +120,7 @@ func (a *Agent) Serve(accept, work context.Context) error {
 		return err
 	}
 	a.session.Store(&first)
+	a.heard.Store(time.Now().UnixNano())
 	a.serving.Store(true)
 	a.log.Info("serving", "archive_ids", fmt.Sprint(a.archives.ids()), "limits", fmt.Sprintf("%+v", a.o.Limits))
 

@@ -37,7 +37,6 @@ func (u *unheardError) Unwrap() error { return u.err }
 // owe notes that an end was not taken, and tells for how long the task shall rest.
 func (j *job) owe(err error) (rest time.Duration) {
 	j.debt.tries++
-	j.doubtRegistration()
 	if j.debt.left = errors.Is(j.t.cause, errShuttingDown); j.debt.left {
 		return 0
 	}

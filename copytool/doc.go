@@ -54,7 +54,8 @@
 // # When the coordinator is away
 //
 // It forgets its agents when it is stopped, and tells none. So the registration is
-// renewed, every minute and whenever a report shows that a coordinator was restarted.
+// renewed when nothing has come for some minutes, and at once when an answer shows
+// that a coordinator was restarted.
 // An end that nobody takes is owed: its action rests without a slot, and the end is
 // said again until it is taken, or is news of an action that the coordinator does not
 // know. Work that is done is not undone for that, and of archives and removes not done

@@ -59,6 +59,7 @@ func (a *Agent) beatOne(t *task) {
 	moved := t.moved.Load()
 	t.reported = min(t.reported, moved) // an upload can start again
 	err := a.current().ReportProgress(t.item, llapi.Extent{Offset: uint64(t.reported), Length: uint64(moved - t.reported)})
+	a.answered(t, err)
 	switch {
 	case err == nil:
 		t.reported = moved
@@ -67,12 +68,8 @@ func (a *Agent) beatOne(t *task) {
 	case t.ending.Load():
 		// It ended while it was being reported.
 	case errors.Is(err, syscall.ENOENT):
-		a.doubtRegistration()
 		a.sched.cancelTask(t, errForgotten)
 	default:
-		if errors.Is(err, syscall.EAGAIN) { // it is stopped, and will have forgotten us when it starts
-			a.doubtRegistration()
-		}
 		a.log.Debug("report progress", "cookie", cookieText(t.cookie), "fid", t.fid.String(), "err", err)
 	}
 }

@@ -31,6 +31,7 @@ func (a *Agent) receive(accept context.Context) {
 		switch {
 		case err == nil:
 			lost = 0
+			a.heard.Store(time.Now().UnixNano())
 			a.accept(&list)
 			continue
 		case accept.Err() != nil:

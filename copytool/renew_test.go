@@ -18,9 +18,29 @@ func (l *fakeLustre) renewed() int {
 
 func TestRegistrationIsRenewed(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		time.Sleep(10*time.Minute + time.Second)
+		time.Sleep(50*time.Minute + time.Second)
 		if n := r.renewed(); n != 10 {
-			t.Errorf("%d renewals in ten minutes of one each", n)
+			t.Errorf("%d renewals in ten times five minutes", n)
+		}
+	})
+}
+
+// TestNoRenewalWhileActionsCome: it could only do harm, where another metadata server
+// has its coordinator stopped.
+func TestNoRenewalWhileActionsCome(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		fid := r.write("f", "content")
+		for range 10 {
+			time.Sleep(r.agent.o.RenewInterval - time.Second)
+			r.archive(fid)
+		}
+		if n := r.renewed(); n != 0 {
+			t.Errorf("%d renewals, want none", n)
+		}
+		time.Sleep(r.agent.o.RenewInterval)
+		synctest.Wait()
+		if n := r.renewed(); n != 1 {
+			t.Errorf("%d renewals after a time of silence, want one", n)
 		}
 	})
 }
@@ -53,25 +73,41 @@ func TestRenewalFails(t *testing.T) {
 	})
 }
 
-// TestDoubtAfterAReport: what only a coordinator says that was restarted.
+// TestDoubtAfterAReport: a coordinator that does not know an action was restarted, and
+// so may have been one that was stopped or away. While it still is, a renewal would fail.
 func TestDoubtAfterAReport(t *testing.T) {
-	for errno, want := range map[syscall.Errno]int{syscall.ENOENT: 1, syscall.EAGAIN: 1, syscall.EIO: 0} {
+	for errno, want := range map[syscall.Errno]struct{ during, after int }{
+		syscall.ENOENT: {1, 1}, syscall.EAGAIN: {0, 1}, syscall.EIO: {0, 1}, 0: {0, 0},
+	} {
 		inBubble(t, func(t *testing.T, r *rig) {
 			fid := r.write("f", "content")
 			caught, release := r.hold("put")
 			it := r.item(llapi.ActionArchive, fid)
 			r.send(it)
 			<-caught
-			r.mu.Lock()
-			r.answer[key{it.Cookie, fid}] = &llapi.Error{Func: "progress", Errno: errno}
-			r.mu.Unlock()
+			if errno != 0 {
+				r.answerProgress(it, &llapi.Error{Func: "progress", Errno: errno})
+			}
 			time.Sleep(r.agent.o.ProgressInterval)
 			synctest.Wait()
-			if n := r.renewed(); n != want {
-				t.Errorf("%v: %d renewals, want %d", errno, n, want)
+			if n := r.renewed(); n != want.during {
+				t.Errorf("%v: %d renewals, want %d", errno, n, want.during)
+			}
+			r.answerProgress(it, nil)
+			time.Sleep(r.agent.o.ProgressInterval)
+			synctest.Wait()
+			if n := r.renewed(); n != want.after {
+				t.Errorf("%v, and then an answer: %d renewals, want %d", errno, n, want.after)
 			}
 			release()
 			r.wait(it)
 		})
 	}
+}
+
+// answerProgress is what the coordinator says to reports about an action from now on.
+func (l *fakeLustre) answerProgress(it llapi.ActionItem, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer[key{it.Cookie, it.FID}] = err
 }

@@ -35,6 +35,7 @@ type task struct {
 
 	moved  atomic.Int64 // bytes so far
 	ending atomic.Bool  // its end is being reported: no more progress
+	away   atomic.Bool  // its coordinator did not answer the last report
 	retry  atomic.Bool  // with that end the coordinator may send it again, under the same cookie
 
 	reported int64 // bytes told to the coordinator; the reporter's own

@@ -15,8 +15,8 @@ import (
 // It registers the mount a second time, with a pipe that nobody reads. A coordinator
 // that has the mount on its list changes nothing (and writes "HSM agent … already
 // registered" into its log), one that does not adds it. Messages go to every pipe of
-// the mount, so they still come through ours; the client drops the other with the
-// first of them. To unregister and register anew would leave a gap in which the mount
+// the mount, so they still come through ours; the client closes the other with the
+// first of them, and keeps a small record of it until Unregister. To unregister and register anew would leave a gap in which the mount
 // has no agent, and to register a second reader would bring every action twice.
 //
 // The kernel registers with all coordinators or with none: where one is stopped, it

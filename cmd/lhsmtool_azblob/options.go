@@ -76,7 +76,7 @@ var table = options.Table[settings]{
 		}},
 		{Title: "Running", Options: []*option{
 			opt("progress-interval", "TIME", "5s", "time between two progress reports of an action", duration(func(s *settings) *timeSpan { return &s.progress }, 100*time.Millisecond, 10*time.Minute), anywhere),
-			opt("renew-interval", "TIME", "1m", "time between two renewals of the registration, so that a coordinator that forgot it gets it back; each is a line in the metadata server's log", duration(func(s *settings) *timeSpan { return &s.renew }, 100*time.Millisecond, 24*time.Hour), anywhere),
+			opt("renew-interval", "TIME", "5m", "time without any action after which the registration is renewed, so that a coordinator that forgot it gets it back; each renewal is a line in the metadata server's log", duration(func(s *settings) *timeSpan { return &s.renew }, 100*time.Millisecond, 24*time.Hour), anywhere),
 			opt("drain-timeout", "TIME", "5m", "time that running and waiting actions have to end after the first SIGTERM; a second one ends them at once", duration(func(s *settings) *timeSpan { return &s.drain }, time.Second, 24*time.Hour), anywhere),
 			opt("run-dir", "DIR", "/run/lhsm-azblob", "directory for the lock that keeps a second copytool off a mount", text(func(s *settings) *string { return &s.runDir }), anywhere),
 			opt("state-dir", "DIR", "/var/lib/lhsm-azblob", "directory on a local disk for the journal by which the next start takes over the actions of a process that died", text(func(s *settings) *string { return &s.stateDir }), anywhere),

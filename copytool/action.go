@@ -35,7 +35,6 @@ type job struct {
 	debt    debt    // what the coordinator has not taken
 
 	hasError bool // the file carries ErrorXattr
-	holds    bool // the file must not be released; see forbidRelease
 	// afterwards runs when the coordinator has taken a success.
 	afterwards func(ctx context.Context)
 }

@@ -30,9 +30,12 @@ func (j *job) doRemove(ctx context.Context) error {
 	j.findPath()
 	j.hasError = slices.Contains(names, ErrorXattr)
 	if err := j.forbidRelease(); err != nil {
-		return j.allowRelease(err)
+		return err
 	}
-	return j.allowRelease(j.removeCopy(ctx, names))
+	if err := j.removeCopy(ctx, names); err != nil {
+		return err
+	}
+	return j.forgetCopy()
 }
 
 func (j *job) removeCopy(ctx context.Context, names []string) error {

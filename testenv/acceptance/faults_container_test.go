@@ -114,7 +114,8 @@ func TestForeignBlobAppearsDuringArchive(t *testing.T) {
 	e.wantSettled(c)
 }
 
-// TestRemoveFaults: a remove that fails leaves file and blob as they were.
+// TestRemoveFaults: a remove that fails leaves the blob as it was, and a file that an
+// archive sets right without sending it.
 func TestRemoveFaults(t *testing.T) {
 	e, c := startSpare(t)
 	isDelete := func(r *http.Request) bool { return r.Method == http.MethodDelete }
@@ -132,9 +133,16 @@ func TestRemoveFaults(t *testing.T) {
 			e.hsm("remove", f.name)
 			e.wantHits([]*gate.Fault{armed}, f)
 			if f.code != "" {
-				e.wantState(f.name, stateArchived)
+				e.wantState(f.name, stateDirty)
 				e.wantBlob(f.name, []byte("content"))
 				e.wantFailure(c, "REMOVE", f.name, f.code, f.errno)
+				puts := func(r gate.Request) bool { return r.Method == http.MethodPut }
+				sent := e.gate.Count(puts)
+				e.hsm("archive", f.name)
+				e.wantState(f.name, stateArchived)
+				if n := e.gate.Count(puts); n != sent {
+					e.t.Errorf("the archive after it sent %d requests", n-sent)
+				}
 				e.hsm("remove", f.name)
 			}
 			e.wantState(f.name, "(0x00000000), archive_id:1")

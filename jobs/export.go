@@ -41,6 +41,7 @@ type export struct {
 
 	window   window
 	full     bool // the window held something back since it was adjusted
+	more     bool // there is room, and there may be more to ask for
 	adjusted time.Time
 	speed    meter     // completions
 	lastMove time.Time // something began or ended
@@ -192,6 +193,9 @@ func (x *export) step(ctx context.Context) error {
 
 // sleep waits until there is something to do.
 func (x *export) sleep(ctx context.Context) error {
+	if x.more {
+		return ctx.Err()
+	}
 	t := time.NewTimer(x.interval)
 	defer t.Stop()
 	stop := x.r.stop

@@ -271,3 +271,59 @@ func TestFatal(t *testing.T) {
 		}
 	}
 }
+
+// TestScanAgain: a process dies in the middle of its scan, when some of what it
+// found is done. The next one scans from the start, and counts everything once.
+func TestScanAgain(t *testing.T) {
+	l := newFakeLustre()
+	x := newFakeExport(t, l, 0)
+	m := x.r.m
+	job := Job{State: Queued, Created: time.Now()}
+	var err error
+	if job.ID, err = m.store.create(t.Context(), job, func(func(listed, error) bool) {}); err != nil {
+		t.Fatal(err)
+	}
+	var found sighting
+	for i := range 3 {
+		l.states[fakeFID(i)] = llapi.HSMAttr{}
+		found.add(work{fid: fakeFID(i), path: "/f", size: 10}, "", FileResult{})
+	}
+	found.add(work{fid: fakeFID(3), path: "/linked", size: 10, status: workSkipped}, SkipArchived, FileResult{})
+	found.fail(work{path: "/dir"}, CodePermissionDenied, "no")
+	found.skip(SkipReleased, 10)
+	found.skip(SkipNotRegular, 0)
+	start := func() *export {
+		t.Helper()
+		job, err := m.store.job(t.Context(), job.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRun(m, job)
+		if err := r.prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x := newExport(r, l, l)
+		if err := x.resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.recordSighting(t.Context(), found); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	first := start()
+	first.steps(t, 1) // a probe is sent, and ends
+	l.archive(fakeFID(0))
+	first.steps(t, 1)
+	if n := first.r.snapshot().Counters.FilesExported; n != 1 {
+		t.Fatalf("%d exported", n)
+	}
+	second := start()
+	c := second.r.snapshot().Counters
+	if c.FilesFound != 7 || c.FilesSkipped != 3 || c.FilesExported != 1 || c.FilesFailed != 1 || c.BytesFound != 50 || c.BytesSkipped != 20 || c.SkippedBy[SkipArchived] != 1 {
+		t.Errorf("%+v", c)
+	}
+	if n, err := m.store.lastResult(t.Context(), job.ID); err != nil || n != 1 {
+		t.Errorf("%d lines in the report, %v", n, err)
+	}
+}

@@ -20,6 +20,8 @@ type outcome struct {
 	etag    string
 	noted   []byte // the error on the file that says so
 	again   bool   // it may be asked for again
+
+	hasState bool // an archive of the file was begun, at some time
 }
 
 // followFiles is how many flights are looked at before it is decided whether
@@ -58,7 +60,7 @@ func (x *export) follow(ctx context.Context) error {
 func (x *export) followFrom(ctx context.Context, flights []*flight) (seen int, err error) {
 	for part := range slices.Chunk(flights, followFiles) {
 		seen += len(part)
-		outcomes, err := x.lookAt(part)
+		outcomes, err := lookAt(part, x.look)
 		if err != nil {
 			return seen, err
 		}
@@ -81,18 +83,32 @@ func ended(outcomes []outcome) (n int) {
 	return n
 }
 
-func (x *export) lookAt(flights []*flight) ([]outcome, error) {
+// lookAt looks at some flights at once.
+func lookAt(flights []*flight, look func(*flight) (outcome, error)) ([]outcome, error) {
 	outcomes := make([]outcome, len(flights))
 	err := each(len(flights), func(i int) (err error) {
-		outcomes[i], err = x.look(flights[i])
+		outcomes[i], err = look(flights[i])
 		return err
 	})
 	return outcomes, err
 }
 
-// look reads from a file whether its archive has ended. It changes nothing, so
-// it can be called for many at once.
+// look reads from a file whether its archive has ended, well or not. It changes
+// nothing, so it can be called for many at once.
 func (x *export) look(f *flight) (outcome, error) {
+	o, err := x.lookAtState(f)
+	if err != nil || o.fate != workOpen || !o.hasState {
+		return o, err
+	}
+	noted, err := x.files.Xattr(f.fid, errorXattr)
+	if err != nil || noted == nil || bytes.Equal(noted, f.prior) {
+		return o, unlessGone(err)
+	}
+	return x.failed(o, noted), nil
+}
+
+// lookAtState reads from a file whether it is in the archive, or gone.
+func (x *export) lookAtState(f *flight) (outcome, error) {
 	o := outcome{flight: f}
 	state, err := x.files.State(f.fid)
 	switch {
@@ -105,15 +121,10 @@ func (x *export) look(f *flight) (outcome, error) {
 		// The second is a file that was archived, and has changed again since.
 		o.fate = workExported
 		return o, x.addETag(&o)
-	case state.Flags&llapi.HSExists == 0:
-		return o, nil // not begun
 	}
-	o.begun = f.flags&llapi.HSExists == 0
-	noted, err := x.files.Xattr(f.fid, errorXattr)
-	if err != nil || noted == nil || bytes.Equal(noted, f.prior) {
-		return o, unlessGone(err)
-	}
-	return x.failed(o, noted), nil
+	o.hasState = state.Flags&llapi.HSExists != 0
+	o.begun = o.hasState && f.flags&llapi.HSExists == 0
+	return o, nil
 }
 
 // failed reads the outcome from what the copytool noted on the file.

@@ -30,6 +30,7 @@ type run struct {
 	waitsFor  string
 	rate      rate
 	announced time.Time
+	untold    bool // something has changed since
 }
 
 func newRun(m *Manager, job Job) *run {
@@ -190,13 +191,21 @@ func (r *run) tell() {
 // announcePause is the least time between two announcements of progress.
 const announcePause = 100 * time.Millisecond
 
-// announce tells those who watch, unless they have just been told.
+// announce tells those who watch that something has changed. If they have just been
+// told of something else, the next call of measure tells them.
 func (r *run) announce() {
 	r.mu.Lock()
+	r.untold = true
+	r.mu.Unlock()
+	r.announceDue()
+}
+
+func (r *run) announceDue() {
+	r.mu.Lock()
 	now := time.Now()
-	due := now.Sub(r.announced) >= announcePause
+	due := r.untold && now.Sub(r.announced) >= announcePause
 	if due {
-		r.announced = now
+		r.announced, r.untold = now, false
 	}
 	r.mu.Unlock()
 	if due {
@@ -303,11 +312,12 @@ func (r *run) finish(ctx context.Context, s State, code Code, message string) er
 	return nil
 }
 
-// measure notes how much has been exported by now.
+// measure notes how much has been exported by now. It is called a few times per second.
 func (r *run) measure() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.rate.add(time.Now(), r.job.Counters.FilesExported, r.job.Counters.BytesExported)
+	r.mu.Unlock()
+	r.announceDue()
 }
 
 // setWait says why nothing moves, or that something does.

@@ -17,6 +17,7 @@ const submitFiles = 20 * llapi.MaxRequestItems
 
 // submit fills the window.
 func (x *export) submit(ctx context.Context) error {
+	x.more = false
 	if time.Now().Before(x.hold) {
 		return nil
 	}
@@ -24,6 +25,7 @@ func (x *export) submit(ctx context.Context) error {
 	if err != nil || len(works) == 0 {
 		return err
 	}
+	x.more = len(works) == submitFiles
 	if works, err = x.prepare(ctx, works); err != nil {
 		return err
 	}
@@ -60,7 +62,9 @@ func (x *export) take(ctx context.Context, room int) ([]*work, error) {
 	}
 	now := time.Now()
 	x.retries = slices.DeleteFunc(x.retries, func(r retry) bool { return r.due.Before(now) && fits(r.work) })
-	x.queue = slices.DeleteFunc(x.queue, func(w *work) bool { return fits(w) })
+	if len(x.retries) < x.r.m.o.MaxUnfinished { // else whatever ails so many will ail the next
+		x.queue = slices.DeleteFunc(x.queue, fits)
+	}
 	return works, nil
 }
 

@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// watchPause is the least time between two states of a job that a watcher gets.
-const watchPause = 250 * time.Millisecond
+// Times of a watcher: the least between two states that it gets, and the most
+// without a look, since rates fall while nothing changes.
+const (
+	watchPause   = 250 * time.Millisecond
+	watchRefresh = 2 * time.Second
+)
 
 // Watch sends a job as it is now, then after each change, a few times per
 // second at most. The channel is closed after the job's end was sent, when ctx
@@ -32,6 +36,7 @@ func (m *Manager) Watch(ctx context.Context, id int64) <-chan Job {
 			}
 			select {
 			case <-changed:
+			case <-time.After(watchRefresh):
 			case <-ctx.Done():
 				return
 			}

@@ -65,15 +65,14 @@ func (x *export) cancelFlights() (refused int, err error) {
 	return refused, nil
 }
 
-// await looks at everything that was sent until nothing more ends, or the time is up.
+// await looks at everything that was sent, at least once, until nothing is left
+// or the time is up. Only the state of files counts now: one whose archive has
+// failed is left, as those that were never begun.
 func (x *export) await(ctx context.Context) error {
 	for end := time.Now().Add(x.tune.grace); len(x.flights) > 0; {
-		outcomes, err := x.lookAt(slices.Clone(x.flights))
+		outcomes, err := lookAt(slices.Clone(x.flights), x.lookAtState)
 		if err != nil {
 			return err
-		}
-		for i := range outcomes {
-			outcomes[i].again = false
 		}
 		if err := x.settle(ctx, outcomes); err != nil {
 			return err

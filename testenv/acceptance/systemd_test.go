@@ -20,10 +20,16 @@ import (
 	"lhsm-azblob/testenv"
 )
 
-const (
-	systemdPath = "/lib/systemd/systemd"
-	unitName    = "lhsmtool_azblob@mnt-lustre.service"
-)
+const systemdPath = "/lib/systemd/systemd"
+
+// A packagedUnit is a unit of ours with what it needs where it looks for it.
+type packagedUnit struct {
+	name    string // without @.service
+	program string
+	folder  string            // where the program is installed
+	files   map[string]string // in /etc/lhsm-azblob
+	dropIn  string            // of the test
+}
 
 // systemdScript is the first process of new namespaces, and becomes systemd. It puts
 // the program, its configuration and the mount where the packaged unit looks for them.
@@ -33,13 +39,13 @@ mount -t proc proc /proc
 cp -a /etc "$OUT/etc"
 mount --bind "$OUT/etc" /etc
 mkdir -p /etc/lhsm-azblob
-cp "$OUT"/mnt-lustre.* /etc/lhsm-azblob/
-for dir in /run /mnt /var/lib /usr/local/sbin; do mount -t tmpfs tmpfs $dir; done
+cp "$OUT"/etc-lhsm-azblob/* /etc/lhsm-azblob/
+for dir in /run /mnt /var/lib /usr/local/sbin /usr/local/bin; do mount -t tmpfs tmpfs $dir; done
 mkdir -p /run/lock /run/out /mnt/lustre
 mount --bind "$OUT" /run/out
 mount --bind "$MOUNT" /mnt/lustre
 umount -l "$MOUNT"
-cp "$PROGRAM" /usr/local/sbin/lhsmtool_azblob
+cp "$PROGRAM" "$FOLDER"/
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
 	mount -t cgroup2 cgroup2 /sys/fs/cgroup
 else
@@ -56,8 +62,9 @@ exec ` + systemdPath + ` --system --unit=multi-user.target --log-level=debug --l
 // A serviceManager is a systemd of the test's own, with the packaged unit.
 type serviceManager struct {
 	*env
-	out string // what both sides see
-	pid int    // of its first process, in our namespace
+	unit string // the instance
+	out  string // what both sides see
+	pid  int    // of its first process, in our namespace
 
 	mu  sync.Mutex // guards log
 	log strings.Builder
@@ -106,22 +113,37 @@ func (m *serviceManager) systemdLog() string {
 	return m.log.String()
 }
 
+// libraryVariable leads the service to the stand-in's library.
+const libraryVariable = "LHSM_LIBLUSTREAPI=/etc/lhsm-azblob/mnt-lustre.lib\nGORACE=atexit_sleep_ms=0 halt_on_error=1\n"
+
+// copytoolUnit is the copytool's, with the configuration of the env.
+func (e *env) copytoolUnit(dropIn string) packagedUnit {
+	return packagedUnit{
+		name: "lhsmtool_azblob", program: "./cmd/lhsmtool_azblob", folder: "/usr/local/sbin", dropIn: dropIn,
+		files: map[string]string{
+			"mnt-lustre.conf": fmt.Sprintf("container_url = %q\nauth = \"shared-key\"\naccount_key_file = \"/etc/lhsm-azblob/mnt-lustre.key\"\nlog_level = \"debug\"\n", e.containerURL),
+			"mnt-lustre.env":  libraryVariable,
+		},
+	}
+}
+
 // startSystemd skips the test where there is none.
-func startSystemd(t *testing.T, e *env, dropIn string) *serviceManager {
+func startSystemd(t *testing.T, e *env, u packagedUnit) *serviceManager {
 	t.Helper()
 	if _, err := os.Stat(systemdPath); err != nil {
 		t.Skip("no systemd on this machine")
 	}
-	m := &serviceManager{env: e, out: t.TempDir()}
-	m.writeUnits(dropIn)
-	m.put("mnt-lustre.conf", fmt.Sprintf("container_url = %q\nauth = \"shared-key\"\naccount_key_file = \"/etc/lhsm-azblob/mnt-lustre.key\"\nlog_level = \"debug\"\n", e.containerURL))
-	m.put("mnt-lustre.env", "LHSM_LIBLUSTREAPI=/etc/lhsm-azblob/mnt-lustre.lib\nGORACE=atexit_sleep_ms=0 halt_on_error=1\n")
-	m.copy("mnt-lustre.key", e.keyFile)
-	m.copy("mnt-lustre.lib", os.Getenv("LHSM_LIBLUSTREAPI"))
+	m := &serviceManager{env: e, unit: u.name + "@mnt-lustre.service", out: t.TempDir()}
+	m.writeUnits(u)
+	for name, content := range u.files {
+		m.put("etc-lhsm-azblob/"+name, content)
+	}
+	m.copy("etc-lhsm-azblob/mnt-lustre.key", e.keyFile)
+	m.copy("etc-lhsm-azblob/mnt-lustre.lib", os.Getenv("LHSM_LIBLUSTREAPI"))
 	m.put("init", systemdScript)
 	console := m.openConsole()
 	cmd := exec.Command("unshare", "--mount", "--pid", "--cgroup", "--fork", "--kill-child=KILL", "sh", filepath.Join(m.out, "init"))
-	cmd.Env = append(os.Environ(), "OUT="+m.out, "CONSOLE="+console, "MOUNT="+e.lustre.Mount(), "PROGRAM="+testenv.Binary(t, "./cmd/lhsmtool_azblob"))
+	cmd.Env = append(os.Environ(), "OUT="+m.out, "CONSOLE="+console, "MOUNT="+e.lustre.Mount(), "PROGRAM="+testenv.Binary(t, u.program), "FOLDER="+u.folder)
 	log, err := os.Create(filepath.Join(m.out, "unshare.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +153,7 @@ func startSystemd(t *testing.T, e *env, dropIn string) *serviceManager {
 	p := testenv.Run(t, cmd)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("systemd: %s%s\nthe copytool: %s", m.read("unshare.log"), tail(m.systemdLog(), 5000), tail(m.read("log"), 20_000))
+			t.Logf("systemd: %s%s\nthe service: %s", m.read("unshare.log"), tail(m.systemdLog(), 5000), tail(m.read("log"), 20_000))
 		}
 	})
 	m.waitFor("systemd", func() bool {
@@ -146,14 +168,11 @@ func startSystemd(t *testing.T, e *env, dropIn string) *serviceManager {
 }
 
 // writeUnits takes the unit as it is packaged, and what it refers to.
-func (m *serviceManager) writeUnits(dropIn string) {
+func (m *serviceManager) writeUnits(u packagedUnit) {
 	m.t.Helper()
-	packaged, err := os.ReadFile("../../packaging/lhsmtool_azblob@.service")
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.put("units/lhsmtool_azblob@.service", string(packaged))
-	m.put("units/lhsmtool_azblob@.service.d/test.conf", "[Service]\nStandardError=append:/run/out/log\n"+dropIn)
+	file := "units/" + u.name + "@.service"
+	m.copy(file, "../../packaging/"+u.name+"@.service")
+	m.put(file+".d/test.conf", "[Service]\nStandardError=append:/run/out/log\n"+u.dropIn)
 	for _, name := range []string{"basic", "sysinit", "shutdown", "network-online", "remote-fs", "multi-user"} {
 		m.put("units/"+name+".target", "[Unit]\nDefaultDependencies=no\n")
 	}
@@ -197,29 +216,35 @@ func (m *serviceManager) findFirst(parent int) bool {
 	return err == nil
 }
 
-func (m *serviceManager) systemctl(args ...string) testenv.Result {
+// inside runs a command where the service runs.
+func (m *serviceManager) inside(args ...string) testenv.Result {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(m.pid), "-m", "-p", "-C", "systemctl"}, args...)...)
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(m.pid), "-m", "-p", "-C"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		m.t.Fatalf("systemctl %q: %v", args, err)
+		m.t.Fatalf("%q: %v", args, err)
 	}
 	return testenv.Result{Stdout: strings.TrimSpace(string(out)), Code: cmd.ProcessState.ExitCode()}
+}
+
+func (m *serviceManager) systemctl(args ...string) testenv.Result {
+	m.t.Helper()
+	return m.inside(append([]string{"systemctl"}, args...)...)
 }
 
 // do is systemctl for what has to succeed.
 func (m *serviceManager) do(verb string) {
 	m.t.Helper()
-	if r := m.systemctl(verb, unitName); r.Code != 0 {
-		m.t.Fatalf("systemctl %s: exit %d: %s\n%s", verb, r.Code, r.Stdout, m.systemctl("status", unitName).Stdout)
+	if r := m.systemctl(verb, m.unit); r.Code != 0 {
+		m.t.Fatalf("systemctl %s: exit %d: %s\n%s", verb, r.Code, r.Stdout, m.systemctl("status", m.unit).Stdout)
 	}
 }
 
 func (m *serviceManager) property(name string) string {
 	m.t.Helper()
-	return m.systemctl("show", "--value", "-p", name, unitName).Stdout
+	return m.systemctl("show", "--value", "-p", name, m.unit).Stdout
 }
 
 // waitFor looks until it is so: systemd tells nobody outside what happens in it.
@@ -239,7 +264,7 @@ func (m *serviceManager) waitFor(what string, is func() bool) {
 // signal sends a signal to the service's main process.
 func (m *serviceManager) signal(sig string) {
 	m.t.Helper()
-	if r := m.systemctl("kill", "--kill-whom=main", "--signal="+sig, unitName); r.Code != 0 {
+	if r := m.systemctl("kill", "--kill-whom=main", "--signal="+sig, m.unit); r.Code != 0 {
 		m.t.Fatalf("systemctl kill: %s", r.Stdout)
 	}
 }
@@ -252,13 +277,11 @@ func (m *serviceManager) restartedBySystemd(times int) {
 	})
 }
 
-var (
-	notified = regexp.MustCompile(regexp.QuoteMeta(unitName) + `: Got notification message from PID \d+ \((.*)\)`)
-	variable = regexp.MustCompile(`[A-Z]+=`)
-)
+var variable = regexp.MustCompile(`[A-Z]+=`)
 
 // notifications are what the service has said to systemd, in order.
 func (m *serviceManager) notifications() (said []string) {
+	notified := regexp.MustCompile(regexp.QuoteMeta(m.unit) + `: Got notification message from PID \d+ \((.*)\)`)
 	for _, match := range notified.FindAllStringSubmatch(m.systemdLog(), -1) {
 		said = append(said, variable.FindAllString(match[1], -1)...)
 	}
@@ -287,7 +310,7 @@ func (m *serviceManager) wantNotifications() {
 func TestRestartUnderSystemd(t *testing.T) {
 	e := newEnv(t, loadOptions)
 	l := newLoad(t, e)
-	m := startSystemd(t, e, "RestartSec=100ms\nWatchdogSec=3s\n")
+	m := startSystemd(t, e, e.copytoolUnit("RestartSec=100ms\nWatchdogSec=3s\n"))
 	m.do("start")
 	if state, text := m.property("ActiveState"), m.property("StatusText"); state != "active" {
 		t.Errorf("after the start the unit is %s, %q", state, text)
@@ -312,6 +335,46 @@ func TestRestartUnderSystemd(t *testing.T) {
 	e.wantAgents()
 	m.wantNotifications()
 	t.Log(l.figures())
+}
+
+// TestServeUnderSystemd runs the other packaged unit: with what it leaves to the
+// service, jobs are done, and go on after a kill.
+func TestServeUnderSystemd(t *testing.T) {
+	e, _ := start(t)
+	e.write("a", []byte("a"))
+	m := startSystemd(t, e, packagedUnit{
+		name: "lhsmctl-serve", program: "./cmd/lhsmctl", folder: "/usr/local/bin", dropIn: "RestartSec=100ms\n",
+		files: map[string]string{"lhsmctl-mnt-lustre.conf": "group = \"4242\"\n", "lhsmctl-mnt-lustre.env": libraryVariable},
+	})
+	m.do("start")
+	m.waitFor("the status line", func() bool { return m.property("StatusText") == "no job" })
+	ctl := func(args ...string) string {
+		t.Helper()
+		r := m.inside(append([]string{"/usr/local/bin/lhsmctl", "archive"}, args...)...)
+		if r.Code != 0 {
+			t.Fatalf("lhsmctl %q: exit %d, %s", args, r.Code, r.Stdout)
+		}
+		return r.Stdout
+	}
+	ctl("create", "--wait")
+	e.wantBlob("a", []byte("a"))
+	if r := m.inside("stat", "-c", "%a %g", "/run/lhsm-azblob", "/run/lhsm-azblob/lhsmctl.sock"); r.Stdout != "755 0\n660 4242" {
+		t.Errorf("directory and socket are %q", r.Stdout)
+	}
+	hold := e.gate.Hold(isCommit)
+	e.write("b", []byte("b"))
+	ctl("create")
+	<-hold.Caught
+	m.signal("SIGKILL")
+	m.restartedBySystemd(1)
+	hold.Release()
+	ctl("watch", "2")
+	e.wantBlob("b", []byte("b"))
+	m.do("stop")
+	if state := m.property("ActiveState"); state != "inactive" {
+		t.Errorf("after the stop the unit is %s", state)
+	}
+	m.wantNotifications()
 }
 
 // underLoad does something in the middle of the load, after which everything must

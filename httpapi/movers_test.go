@@ -85,3 +85,21 @@ func TestMovers(t *testing.T) {
 		t.Errorf("the mover was asked %d times within a moment, want once", n)
 	}
 }
+
+// FuzzMetrics: whatever answers at a mover's address, the service lives on.
+func FuzzMetrics(f *testing.F) {
+	f.Add([]byte(moverMetrics))
+	f.Add([]byte("# TYPE lhsm_azblob_queue_depth histogram\nlhsm_azblob_queue_depth_bucket{le=\"x\"} NaN\n"))
+	f.Add([]byte("<html>\xff{"))
+	var body []byte
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+	f.Cleanup(server.Close)
+	m := newMovers([]string{server.URL})
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		body = answer
+		mover := m.scrape(t.Context(), server.URL)
+		if _, err := json.Marshal(mover); err != nil || mover.Reachable == (mover.Error != "") {
+			t.Errorf("%+v, %v", mover, err)
+		}
+	})
+}

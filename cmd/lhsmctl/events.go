@@ -30,7 +30,6 @@ type eventStream struct {
 	lines *bufio.Scanner
 	quiet *time.Timer
 	close func()
-	over  bool // the service said that nothing will come any more
 }
 
 // listen opens a stream. last is the id of the last event that is known.
@@ -45,7 +44,7 @@ func (s *session) listen(ctx context.Context, path, last string) (*eventStream, 
 		cancel()
 		return nil, err
 	}
-	e := &eventStream{lines: bufio.NewScanner(answer.Body), quiet: time.AfterFunc(silence, cancel), over: answer.StatusCode == http.StatusNoContent}
+	e := &eventStream{lines: bufio.NewScanner(answer.Body), quiet: time.AfterFunc(silence, cancel)}
 	e.lines.Buffer(nil, 1<<20)
 	e.close = func() {
 		e.quiet.Stop()

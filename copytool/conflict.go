@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
@@ -186,13 +187,17 @@ func (a *Agent) isCopyOf(there, info blobstore.Info, owner llapi.FID) bool {
 
 // movedIdentity is the owner's identity with its copy under another name. The
 // blob is what was copied, so it, and not the old identity, says what it holds.
+// If the new owner of the blob's name never comes to replace it, nobody but the
+// old one is there to delete it.
 func movedIdentity(ar *Archive, id *Identity, info, moved blobstore.Info) *Identity {
 	at := attributesOf(info)
 	next := identityOf(ar, info, at.DataVersion, layoutTemplate(at.Layout))
 	next.Blob, next.VersionID = BlobRef{moved.Name, moved.ETag}, moved.VersionID
 	if id != nil {
-		next.Superseded = id.Superseded
+		next.Superseded = slices.Clone(id.Superseded)
 	}
+	next.Superseded = append(next.Superseded, BlobRef{info.Name, info.ETag})
+	next.Superseded = next.Superseded[max(0, len(next.Superseded)-maxSuperseded):]
 	return next
 }
 

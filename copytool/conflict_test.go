@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -74,6 +75,30 @@ func TestReuseOfAPath(t *testing.T) {
 }
 
 // TestReuseOfAPathUnderFail touches nothing, and keeps the copy.
+// TestReuseThatFails leaves the first file's blob at the name that the second
+// wanted. The first one's next archive deletes it.
+func TestReuseThatFails(t *testing.T) {
+	r := newRig(t)
+	first := r.write("a", "first")
+	r.archive(first)
+	r.rename(first, "b")
+	second := r.write("a", "second")
+	var once sync.Once
+	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+		if op == "copy" {
+			once.Do(func() { r.change(second, "written meanwhile") })
+		}
+		return nil
+	}
+	r.want(llapi.ActionArchive, second, syscall.EBUSY)
+	r.wantBlob("a", "first")
+	r.wantBlob("b", "first")
+	r.change(first, "changed")
+	r.archive(first)
+	r.wantBlob("b", "changed")
+	r.wantNoBlob("a")
+}
+
 func TestReuseOfAPathUnderFail(t *testing.T) {
 	r := newRig(t, withPolicy(Fail))
 	first := r.write("a", "first")

@@ -3,19 +3,24 @@ package soak
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"golang.org/x/sys/unix"
 )
 
 // A blobInfo is what a listing says of a blob.
 type blobInfo struct {
 	name string
 	size int64
+	etag string
 	fid  string // with brackets; empty for what is not a file's copy
 	crc  string
 }
@@ -35,7 +40,7 @@ func (w *world) list(ctx context.Context) ([]blobInfo, error) {
 				md[strings.ToLower(k)] = *v
 			}
 			if md["hdi_isfolder"] == "" {
-				list = append(list, blobInfo{*item.Name, *item.Properties.ContentLength, "[" + strings.Trim(md["lhsm_fid"], "[]") + "]", md["lhsm_crc64"]})
+				list = append(list, blobInfo{*item.Name, *item.Properties.ContentLength, `"` + strings.Trim(string(*item.Properties.ETag), `"`) + `"`, "[" + strings.Trim(md["lhsm_fid"], "[]") + "]", md["lhsm_crc64"]})
 			}
 		}
 	}
@@ -55,7 +60,7 @@ func (w *world) compareContainer(ctx context.Context) error {
 	}
 	var errs []error
 	for _, f := range w.files.all() {
-		copies := byFID[f.fid]
+		copies := slices.DeleteFunc(byFID[f.fid], w.superseded(f))
 		delete(byFID, f.fid)
 		if len(copies) != 1 {
 			errs = append(errs, mismatchf("%q, %s, has %d blobs, want one: %+v", f.paths, f.fid, len(copies), copies))
@@ -72,6 +77,26 @@ func (w *world) compareContainer(ctx context.Context) error {
 		w.seen.add(checked, "blobs of unlinked files", len(copies))
 	}
 	return errors.Join(errs...)
+}
+
+// superseded tells of a blob whether its file knows that it is to be deleted, as
+// its identity has it. A failure of the storage puts that off.
+func (w *world) superseded(f *file) func(blobInfo) bool {
+	buf := make([]byte, 16<<10)
+	var identity struct {
+		Old []struct{ Name, ETag string } `json:"old"`
+	}
+	n, err := unix.Getxattr(filepath.Join(w.mounts[0], f.paths[0]), "trusted.lhsm_azblob", buf)
+	if err == nil {
+		err = json.Unmarshal(buf[:n], &identity)
+	}
+	return func(b blobInfo) bool {
+		found := err == nil && slices.ContainsFunc(identity.Old, func(old struct{ Name, ETag string }) bool { return old.Name == b.name && old.ETag == b.etag })
+		if found {
+			w.seen.count(checked, "superseded blobs, not deleted yet")
+		}
+		return found
+	}
 }
 
 // nvme is CRC-64/NVME, reversed, in the standard library's own implementation.

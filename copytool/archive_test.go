@@ -273,3 +273,33 @@ func TestArchiveOfAReleasedFile(t *testing.T) {
 		t.Errorf("restored %q", got)
 	}
 }
+
+// TestArchiveOnTwoMoversAtOnce: the other one, which saw the file under another
+// name, has recorded its copy first. One blob is enough.
+func TestArchiveOnTwoMoversAtOnce(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("a", "one")
+	r.archive(fid)
+	r.rename(fid, "b")
+	r.change(fid, "two")
+	r.store.foreign("c", "two", nil)
+	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+		if op == "put" && n == "b" {
+			theirs := r.identity(fid)
+			r.mu.Lock()
+			theirs.DataVersion = r.files[fid].version
+			r.mu.Unlock()
+			theirs.Blob.Name = "c"
+			b, err := theirs.Encode()
+			r.setXattr(fid, IdentityXattr, string(b))
+			return err
+		}
+		return nil
+	}
+	r.archive(fid)
+	r.wantNoBlob("b")
+	r.wantBlob("c", "two")
+	if id := r.identity(fid); id.Blob.Name != "c" {
+		t.Errorf("the identity names %q", id.Blob.Name)
+	}
+}

@@ -174,8 +174,9 @@ func sameCopy(a, b *Identity) bool {
 
 // recordIdentity makes mine the identity of the file, and notes in it what it
 // supersedes. before is what it was when the archive began. If somebody has put
-// the copy aside since it was committed, theirs is kept: the blob at our name
-// is another file's by now.
+// the copy aside since it was committed, or another mover has archived the same
+// data, theirs is kept. The blob at our name is another file's by now, or to be
+// deleted.
 func (a *Agent) recordIdentity(r Ref, before, mine *Identity) (*Identity, error) {
 	a.identityMu.Lock()
 	defer a.identityMu.Unlock()
@@ -187,7 +188,12 @@ func (a *Agent) recordIdentity(r Ref, before, mine *Identity) (*Identity, error)
 	}
 	now, err := readIdentity(a.fs, r)
 	if err == nil && now != nil && !sameCopy(now, before) && now.DataVersion == mine.DataVersion {
-		return now, nil
+		if now.Blob.Name == mine.Blob.Name || now.Account != mine.Account || now.Container != mine.Container {
+			return now, nil
+		}
+		now.Superseded = append(now.Superseded, mine.Blob)
+		now.Superseded = now.Superseded[max(0, len(now.Superseded)-maxSuperseded):]
+		return now, writeIdentity(a.fs, r, now, SetAny)
 	}
 	mine.Superseded = superseded(now, mine)
 	return mine, writeIdentity(a.fs, r, mine, SetAny)

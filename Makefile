@@ -83,6 +83,7 @@ install: build ## install the programs, their units and their sample configurati
 	install -D -m 644 packaging/lhsmtool_azblob@.service $(DESTDIR)/etc/systemd/system/lhsmtool_azblob@.service
 	install -D -m 600 packaging/lhsm-azblob.conf $(DESTDIR)/etc/lhsm-azblob/sample.conf
 	install -D -m 755 $(BIN)/lhsmctl $(DESTDIR)$(PREFIX)/bin/lhsmctl
+	install -D -m 755 $(BIN)/lhsm-acceptance $(DESTDIR)$(PREFIX)/bin/lhsm-acceptance
 	install -D -m 644 packaging/lhsmctl-serve@.service $(DESTDIR)/etc/systemd/system/lhsmctl-serve@.service
 	install -D -m 644 packaging/lhsmctl.conf $(DESTDIR)/etc/lhsm-azblob/lhsmctl-sample.conf
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions

@@ -16,31 +16,6 @@ import (
 
 const blockSize = 8 << 20 // what the tests below give as --block-size
 
-// TestSizes archives, releases and restores files around the sizes at which
-// the way of the upload changes.
-func TestSizes(t *testing.T) {
-	e, _ := start(t, "--block-size", "8MiB")
-	for _, tt := range []struct {
-		name string
-		size int
-	}{
-		{"empty", 0},
-		{"one byte", 1},
-		{"one block", blockSize},
-		{"one block and a byte", blockSize + 1},
-		{"300 MiB", 300 << 20},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			content := randomBytes(tt.size, byte(len(tt.name)))
-			e.t = t
-			e.released(tt.name, content)
-			e.wantBlob(tt.name, content)
-			e.wantContent(tt.name, content)
-			e.wantState(tt.name, stateArchived)
-		})
-	}
-}
-
 // TestSparseFile has 5 GiB with data at both ends and in the middle. Restored,
 // the zeros must be holes again and not 5 GiB of disk.
 func TestSparseFile(t *testing.T) {

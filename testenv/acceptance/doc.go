@@ -7,6 +7,9 @@
 // between the copytool and Azurite stands a gate at which a test can hold a
 // request, so that "while the archive runs" is an event and not a guess.
 //
+// What needs no more than lfs, the mount and the container is in package checks:
+// TestChecks runs it here, and the command lhsm-acceptance anywhere.
+//
 // Where $STANDIN_REAL_LLAPI and $STANDIN_REAL_LFS name a real liblustreapi and
 // a real lfs, the same tests run with those.
 package acceptance

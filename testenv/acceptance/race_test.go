@@ -121,27 +121,6 @@ func TestCancelBeforeAnyCopytool(t *testing.T) {
 	}
 }
 
-func TestCancelOfARestore(t *testing.T) {
-	e, _ := start(t)
-	content := randomBytes(1_000_000, 1)
-	p := e.released("f", content)
-	h := e.gate.Hold(isGetOf("f"))
-	read := make(chan error, 1)
-	go func() {
-		_, err := os.ReadFile(p)
-		read <- err
-	}()
-	<-h.Caught
-	e.lfs("hsm_cancel", p)
-	if err := <-read; err == nil {
-		t.Error("the read of a file whose restore was cancelled succeeded")
-	}
-	e.lustre.WaitIdle()
-	e.wantState("f", stateReleased)
-	h.Release()
-	e.wantContent("f", content)
-}
-
 // TestReaderWaitsForTheRestore has many readers blocked on one file.
 func TestReaderWaitsForTheRestore(t *testing.T) {
 	e, _ := start(t)
@@ -216,34 +195,6 @@ func TestP26UnservedArchiveIDWaits(t *testing.T) {
 	e.wantBlob("g", []byte("b"))
 	e.wantAction(p, "ARCHIVE waiting (from 0 to EOF)")
 	e.wantNoBlob("f")
-}
-
-// TestPlainUser is denied where Lustre denies, and only there.
-func TestPlainUser(t *testing.T) {
-	e, _ := start(t)
-	const alice = 1001
-	p := e.write("al", randomBytes(100_000, 1))
-	if err := os.Chown(p, alice, alice); err != nil {
-		t.Fatal(err)
-	}
-	denied := fmt.Sprintf("Cannot send HSM request (use of %s): Operation not permitted\n", p)
-	e.wantLfsAs(alice, "", denied, 1, "hsm_archive", p)
-	e.hsm("archive", "al")
-	e.wantLfsAs(alice, "", denied, 1, "hsm_remove", p)
-	e.wantLfsAs(alice, "", "", 0, "hsm_release", p)
-	e.wantLfsAs(alice, p+": "+stateReleased+"\n", "", 0, "hsm_state", p)
-	e.wantLfsAs(alice, "", "", 0, "hsm_restore", p)
-	e.lustre.WaitIdle()
-	e.wantState("al", stateArchived)
-	e.wantLfsAs(alice, "", fmt.Sprintf("lfs hsm_set: change hsm flags for '%s' failed: Operation not permitted\n", p), 1, "hsm_set", "--exists", p)
-}
-
-func (e *env) wantLfsAs(uid int, stdout, stderr string, code int, args ...string) {
-	e.t.Helper()
-	r := e.lustre.LfsAs(uid, args...)
-	if r.Stdout != stdout || r.Stderr != stderr || r.Code != code {
-		e.t.Errorf("as user %d: lfs %q: got %q, %q, exit %d; want %q, %q, exit %d", uid, args, r.Stdout, r.Stderr, r.Code, stdout, stderr, code)
-	}
 }
 
 // isBlockOf accepts the staging of a block of the named blob.

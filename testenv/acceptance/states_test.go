@@ -12,55 +12,6 @@ import (
 	"lhsm-azblob/testenv/gate"
 )
 
-// TestLifeOfAFile walks through the states of the managed service's page
-// (R26 to R37) with the commands that it shows.
-func TestLifeOfAFile(t *testing.T) {
-	e, _ := start(t)
-	first := randomBytes(100_000, 1)
-	p := e.write("dir/f", first)
-	e.wantState("dir/f", stateNew)
-
-	e.hsm("archive", "dir/f")
-	e.wantState("dir/f", stateArchived)
-	e.wantBlob("dir/f", first)
-
-	e.append("dir/f", []byte("more"))
-	e.wantState("dir/f", stateDirty)
-	e.wantBlob("dir/f", first)
-	second := append(first, "more"...)
-	e.hsm("archive", "dir/f")
-	e.wantState("dir/f", stateArchived)
-	e.wantBlob("dir/f", second)
-
-	e.lfs("hsm_release", p)
-	e.wantState("dir/f", stateReleased)
-	e.hsm("archive", "dir/f") // its data is in the container only: nothing to do
-	e.wantState("dir/f", stateReleased)
-
-	e.wantContent("dir/f", second) // the read restores
-	e.wantState("dir/f", stateArchived)
-
-	e.lfs("hsm_release", p)
-	e.hsm("restore", "dir/f")
-	e.wantState("dir/f", stateArchived)
-	e.wantContent("dir/f", second)
-
-	e.hsm("remove", "dir/f")
-	e.wantState("dir/f", "(0x00000000), archive_id:1")
-	e.wantNoBlob("dir/f")
-	e.wantContent("dir/f", second)
-}
-
-func TestArchiveOfACleanFileMovesNothing(t *testing.T) {
-	e, _ := start(t)
-	e.archived("f", []byte("content"))
-	etag := *e.properties("f").ETag
-	e.hsm("archive", "f")
-	if now := *e.properties("f").ETag; now != etag {
-		t.Errorf("the blob was written again: ETag %s became %s", etag, now)
-	}
-}
-
 // TestTreeWithXargs is the page's way to archive a tree and to watch it (R27, R28).
 func TestTreeWithXargs(t *testing.T) {
 	e, _ := start(t)
@@ -122,52 +73,6 @@ func TestParentDirectoriesAreMarkedOnce(t *testing.T) {
 	writes := e.gate.Count(func(r gate.Request) bool { return r.Method == "PUT" && pathIs(r.Path, "a/b") })
 	if writes != 1 {
 		t.Errorf("the marker a/b was written %d times, want once", writes)
-	}
-}
-
-// TestMetadataOfABlob checks the keys that other tools read.
-func TestMetadataOfABlob(t *testing.T) {
-	e, _ := start(t)
-	p := e.write("f", []byte("content"))
-	if err := os.Chown(p, 1234, 5678); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(p, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	e.hsm("archive", "f")
-	md := e.metadata("f")
-	for key, want := range map[string]string{"owner": "1234", "group": "5678", "permissions": "0640"} {
-		if md[key] != want {
-			t.Errorf("metadata %s: got %q, want %q", key, md[key], want)
-		}
-	}
-	fid := strings.Trim(strings.TrimSpace(e.lfs("path2fid", p)), "[]")
-	if got := strings.Trim(md["lhsm_fid"], "[]"); got != fid {
-		t.Errorf("metadata lhsm_fid: got %q, want %q", got, fid)
-	}
-	for _, key := range []string{"modtime", "lhsm_crc64"} {
-		if md[key] == "" {
-			t.Errorf("metadata %s is missing: %v", key, md)
-		}
-	}
-}
-
-// TestOwnerAndTimesSurvive restores a file and compares all that stat shows.
-func TestOwnerAndTimesSurvive(t *testing.T) {
-	e, _ := start(t)
-	p := e.archived("f", randomBytes(5000, 3))
-	if err := os.Chown(p, 4321, 8765); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(p, 0o4710); err != nil {
-		t.Fatal(err)
-	}
-	before := e.shell("stat -c '%u %g %a %s %Y' f")
-	e.lfs("hsm_release", p)
-	e.wantContent("f", randomBytes(5000, 3))
-	if after := e.shell("stat -c '%u %g %a %s %Y' f"); after != before {
-		t.Errorf("stat changed by release and restore: before %q, after %q", before, after)
 	}
 }
 

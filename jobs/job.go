@@ -74,7 +74,7 @@ const (
 
 // Counters count files by what became of them, and bytes by the size that the
 // files had when they were found. A file with several names counts once; a
-// directory is no file. At the end of a job
+// directory is no file. At the end of a job that is no dry run
 //
 //	Found = Skipped + Exported + Failed + Left
 //

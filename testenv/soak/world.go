@@ -23,6 +23,7 @@ import (
 type world struct {
 	o      Options
 	mounts []string // of those who work on files: copytools have mounts of their own
+	back   string   // data and mount points of the stand-in
 	socket string   // of the stand-in
 
 	standin *testenv.Process
@@ -87,7 +88,14 @@ func (w *world) start(ctx context.Context) error {
 // user who waits for a restore would hold a lock of the kernel's that the
 // copytool needs to end it: FUSE differs from Lustre in that.
 func (w *world) startLustre(ctx context.Context) (movers []string, err error) {
-	back := filepath.Join(w.o.Back, fmt.Sprintf("hsmsoak-%d", os.Getpid()))
+	back, err := os.MkdirTemp(w.o.Back, "hsmsoak-")
+	if err != nil {
+		return nil, err
+	}
+	w.back = back
+	if err := os.Chmod(back, 0o755); err != nil { // plain users come by here
+		return nil, err
+	}
 	w.mounts = []string{filepath.Join(back, "client1"), filepath.Join(back, "client2")}
 	movers = []string{filepath.Join(back, "mover1"), filepath.Join(back, "mover2")}
 	args := []string{"serve", "--back", filepath.Join(back, "back")}
@@ -189,7 +197,14 @@ func (w *world) close() error {
 	}
 	w.log.close()
 	return errors.Join(
-		os.RemoveAll(filepath.Join(w.o.Back, fmt.Sprintf("hsmsoak-%d", os.Getpid()))),
+		w.removeBack(),
 		os.RemoveAll(filepath.Join(w.o.Dir, "azurite")),
 	)
+}
+
+func (w *world) removeBack() error {
+	if w.back == "" {
+		return nil
+	}
+	return os.RemoveAll(w.back)
 }

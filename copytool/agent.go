@@ -162,11 +162,9 @@ func (a *Agent) unregister(ctx context.Context, s Session) {
 		a.log.Warn("unregister", "err", err)
 	}
 	for {
-		list, err := s.Recv(ctx)
-		if err != nil {
+		if err := a.next(ctx, s); err != nil {
 			return
 		}
-		a.accept(&list)
 	}
 }
 

@@ -380,9 +380,26 @@ type fakeSession struct {
 	gone   chan struct{}
 	closed bool // guarded by mu
 	open   sync.WaitGroup
+	next   *arrival // seen, and not taken; the receive loop's own
+}
+
+// An arrival is what Recv returns.
+type arrival struct {
+	list llapi.ActionList
+	err  error
+}
+
+func (s *fakeSession) Peek(ctx context.Context) (llapi.ActionList, bool) {
+	list, err := s.Recv(ctx)
+	s.next = &arrival{list, err}
+	return list, err == nil
 }
 
 func (s *fakeSession) Recv(ctx context.Context) (llapi.ActionList, error) {
+	if a := s.next; a != nil {
+		s.next = nil
+		return a.list, a.err
+	}
 	select {
 	case <-s.gone:
 		return llapi.ActionList{}, llapi.ErrClosed

@@ -81,6 +81,9 @@ type FileSystem interface {
 
 // Receiver brings the actions of a registration.
 type Receiver interface {
+	// Peek waits for the next list, and leaves it where it is. ok is false where only
+	// Recv can tell what comes.
+	Peek(ctx context.Context) (list llapi.ActionList, ok bool)
 	// Recv waits for the next list. EPROTO means a list was lost, go on.
 	Recv(ctx context.Context) (llapi.ActionList, error)
 }

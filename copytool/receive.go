@@ -27,12 +27,11 @@ const maxLostLists = 3
 func (a *Agent) receive(accept context.Context) {
 	lost := 0
 	for accept.Err() == nil {
-		list, err := a.current().Recv(accept)
+		err := a.next(accept, a.current())
 		switch {
 		case err == nil:
 			lost = 0
 			a.heard.Store(time.Now().UnixNano())
-			a.accept(&list)
 			continue
 		case accept.Err() != nil:
 			return
@@ -85,31 +84,55 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// accept files a list. What cannot be done here is ended without waiting its turn.
-func (a *Agent) accept(list *llapi.ActionList) {
+// next files the next list. It is in the journal before it is out of the pipe, where the
+// keeper finds it: whenever this process dies, its actions are in one of them. In both
+// they are the same actions twice, which the scheduler sees.
+func (a *Agent) next(ctx context.Context, s Session) error {
+	list, ok := s.Peek(ctx)
+	var b batch
+	if ok {
+		b = a.note(&list)
+		ctx = context.WithoutCancel(ctx) // what is noted is taken
+	}
+	list, err := s.Recv(ctx)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		b = a.note(&list)
+	}
+	a.logReceived(&list)
+	a.sched.submit(b.tasks, b.cancels)
+	return nil
+}
+
+// A batch is a list, sorted.
+type batch struct {
+	tasks   []*task
+	cancels []key
+}
+
+// note writes the tasks of a list into the journal. Those that cannot be done here
+// will be ended without waiting their turn.
+func (a *Agent) note(list *llapi.ActionList) (b batch) {
 	if list.FSName != a.o.FSName {
 		// Ended here, its cookies could hit actions of our own file system.
 		a.metrics.receiveErrors.Inc()
 		a.log.Error("a list of actions is for another file system; it is ignored", "fsname", list.FSName, "ours", a.o.FSName, "items", len(list.Items))
-		return
+		return batch{}
 	}
-	var (
-		tasks   []*task
-		cancels []key
-		now     = time.Now()
-	)
+	now := time.Now()
 	for _, item := range list.Items {
 		if item.Action == llapi.ActionCancel {
-			cancels = append(cancels, key{item.Cookie, item.FID})
+			b.cancels = append(b.cancels, key{item.Cookie, item.FID})
 			continue
 		}
 		t := newTask(item, list, now)
 		t.cause = a.refusal(t)
-		tasks = append(tasks, t)
+		b.tasks = append(b.tasks, t)
 	}
-	a.o.Journal.received(tasks)
-	a.logReceived(list)
-	a.sched.submit(tasks, cancels)
+	a.o.Journal.received(b.tasks)
+	return b
 }
 
 // logReceived comes after the journal: what the log shows is not lost any more.

@@ -30,3 +30,17 @@ func TestReadPipe(t *testing.T) {
 		t.Error("the wrong end of a pipe was read")
 	}
 }
+
+func TestFirstList(t *testing.T) {
+	whole := message(listOf(2, 3))
+	for _, b := range [][]byte{whole, append(message(listOf(2, 3)), message(listOf(4))[:20]...)} {
+		if got, ok := firstList(b); !ok || !reflect.DeepEqual(got, listOf(2, 3)) {
+			t.Errorf("firstList: %+v, %v", got, ok)
+		}
+	}
+	for _, b := range [][]byte{nil, whole[:7], whole[:len(whole)-1], whole[1:]} {
+		if got, ok := firstList(b); ok {
+			t.Errorf("firstList of %d bytes that are no message: %+v", len(b), got)
+		}
+	}
+}

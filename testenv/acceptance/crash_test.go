@@ -289,6 +289,8 @@ func TestKilledAndForgotten(t *testing.T) {
 	h.Lose()
 	c = e.startCopytool(e.lustre.Mount())
 	c.waitLog("the action was over already")
-	e.wantState("f", stateArchived)
+	e.wantState("f", stateDirty) // nobody could tell whether the blob was deleted
 	e.wantBlob("f", content)
+	e.hsm("archive", "f")
+	e.wantState("f", stateArchived)
 }

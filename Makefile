@@ -60,9 +60,10 @@ check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd units
 	! command -v systemd-analyze >/dev/null || systemd-analyze security --offline=true --threshold=25 $(UNITS) >$(BUILD)/unit/exposure
 
 # The database of vulnerabilities is a Go module like others, so that what this reports is pinned as well, and it
-# works where only a module proxy can be reached. It is about the version of Go that builds: mind `go version`.
+# works where only a module proxy can be reached. It is about the version of Go that go.mod asks for, which a
+# $GOTOOLCHAIN of "local" would ignore.
 vulncheck: $(GOVULNCHECK) ## known vulnerabilities in what the programs call, standard library included
-	$(GOVULNCHECK) -db file://$(VULNDB) ./...
+	GOTOOLCHAIN=auto $(GOVULNCHECK) -db file://$(VULNDB) ./...
 
 fuzz: ## run each fuzz target for FUZZTIME
 	testenv/fuzz.sh $(FUZZTIME)

@@ -297,6 +297,7 @@ func TestArchiveOnTwoMoversAtOnce(t *testing.T) {
 		return nil
 	}
 	r.archive(fid)
+	r.stop() // when the old blob is gone
 	r.wantNoBlob("b")
 	r.wantBlob("c", "two")
 	if id := r.identity(fid); id.Blob.Name != "c" {

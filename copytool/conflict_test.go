@@ -74,7 +74,6 @@ func TestReuseOfAPath(t *testing.T) {
 	r.wantContent(first, "first")
 }
 
-// TestReuseOfAPathUnderFail touches nothing, and keeps the copy.
 // TestReuseThatFails leaves the first file's blob at the name that the second
 // wanted. The first one's next archive deletes it.
 func TestReuseThatFails(t *testing.T) {
@@ -95,10 +94,12 @@ func TestReuseThatFails(t *testing.T) {
 	r.wantBlob("b", "first")
 	r.change(first, "changed")
 	r.archive(first)
+	r.stop() // when the old blob is gone
 	r.wantBlob("b", "changed")
 	r.wantNoBlob("a")
 }
 
+// TestReuseOfAPathUnderFail touches nothing, and keeps the copy.
 func TestReuseOfAPathUnderFail(t *testing.T) {
 	r := newRig(t, withPolicy(Fail))
 	first := r.write("a", "first")

@@ -81,9 +81,8 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	}
 	r.resumed = true
 	p, err := r.m.store.progress(ctx, r.id)
-	if err == nil && !p.scanned {
-		// What needs no archive is counted again by the scan that begins again.
-		job.Counters, err = r.m.store.recount(ctx, p.sent)
+	if err == nil {
+		job.Counters, err = r.countAgain(ctx, job.Counters, p)
 	}
 	if err == nil {
 		r.lastLine, err = r.m.store.lastResult(ctx, r.id)
@@ -95,6 +94,18 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		r.set(job, p)
 	}
 	return err
+}
+
+// countAgain corrects the counters of a process that died. What needs no archive is
+// counted by the scan, if that begins again. What was sent is stored before it is
+// counted, so that the count may lack the last requests.
+func (r *run) countAgain(ctx context.Context, c Counters, p progress) (Counters, error) {
+	if !p.scanned {
+		return r.m.store.recount(ctx, p.sent)
+	}
+	now, err := r.m.store.countWork(ctx, p.sent)
+	c.FilesSubmitted, c.BytesSubmitted = now.FilesSubmitted, now.BytesSubmitted
+	return c, err
 }
 
 func (r *run) set(job Job, p progress) {

@@ -105,11 +105,17 @@ func scanWork(row rowScanner) (*work, error) {
 // is in the table is true, what a process counted before it died need not be.
 // sent is the last row that may have been sent.
 func (s *store) recount(ctx context.Context, sent int64) (Counters, error) {
+	err := s.tx(ctx, func(t tx) error { return t.exec("DELETE FROM work WHERE status = ?", workSkipped) })
+	if err != nil {
+		return Counters{}, fmt.Errorf("drop what will be found again: %w", err)
+	}
+	return s.countWork(ctx, sent)
+}
+
+// countWork counts what is in the table. sent is the last row that may have been sent.
+func (s *store) countWork(ctx context.Context, sent int64) (Counters, error) {
 	c := Counters{SkippedBy: map[Reason]int64{}}
 	err := s.tx(ctx, func(t tx) error {
-		if err := t.exec("DELETE FROM work WHERE status = ?", workSkipped); err != nil {
-			return err
-		}
 		_, err := all(ctx, t.tx, func(row rowScanner) (struct{}, error) { return struct{}{}, c.recount(row) },
 			`SELECT status, attempts > 0 OR (status = ?1 AND id <= ?2) AS submitted, count(*), sum(size),
 				sum(CASE status WHEN ?1 THEN attempts ELSE max(attempts - 1, 0) END) FROM work GROUP BY status, submitted`, workOpen, sent)

@@ -44,7 +44,7 @@ test: $(AZURITE) ## the whole test suite with the race detector, against the sta
 	@test "$$(id -u)" = 0 || { echo "make test: needs root, since the tests mount file systems; run it as root" >&2; exit 1; }
 	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
 	testenv/chromium/install.sh
-	TESTENV_REQUIRE=lustre,azurite,chromium GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -timeout 30m ./...
+	TESTENV_REQUIRE=lustre,azurite,chromium GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -timeout 60m ./...
 
 # What the units leave open is listed in build/unit/exposure. The threshold is ten times the sum of that.
 check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd units

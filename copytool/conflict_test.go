@@ -99,6 +99,25 @@ func TestReuseThatFails(t *testing.T) {
 	r.wantNoBlob("a")
 }
 
+// TestMovedAsideTwice: two movers find the same copy in the way of something, and
+// both make room. The copy that they have made is the only one; it must stay.
+func TestMovedAsideTwice(t *testing.T) {
+	r := newRig(t)
+	first := r.write("a", "first")
+	r.archive(first)
+	r.rename(first, "b")
+	before := r.identity(first)
+	r.archive(r.write("a", "second")) // this mover
+	moved := r.identity(first)
+	ok, err := r.agent.moveIdentity(first, before, moved) // the other one, which has found the copy of the first
+	if err != nil || !ok {
+		t.Errorf("moved to where it is: %t, %v; the copy would be deleted as a spare one", ok, err)
+	}
+	r.release(first)
+	r.restore(first)
+	r.wantContent(first, "first")
+}
+
 // TestReuseOfAPathUnderFail touches nothing, and keeps the copy.
 func TestReuseOfAPathUnderFail(t *testing.T) {
 	r := newRig(t, withPolicy(Fail))

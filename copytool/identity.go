@@ -213,18 +213,26 @@ func (a *Agent) forgetSuperseded(r Ref, id *Identity, left []BlobRef) error {
 }
 
 // moveIdentity points a file's identity at a copy of its blob, unless it has
-// changed since it was read as before.
+// changed since it was read as before. That somebody else has moved the copy to
+// the same place is as good.
 func (a *Agent) moveIdentity(fid llapi.FID, before, moved *Identity) (bool, error) {
 	a.identityMu.Lock()
 	defer a.identityMu.Unlock()
 	r := Ref{FID: fid}
 	if before == nil {
 		err := writeIdentity(a.fs, r, moved, SetCreate)
-		return !errors.Is(err, syscall.EEXIST), ignore(err, syscall.EEXIST)
+		if !errors.Is(err, syscall.EEXIST) {
+			return err == nil, err
+		}
 	}
 	now, err := readIdentity(a.fs, r)
-	if err != nil || !sameCopy(now, before) {
+	switch {
+	case err != nil:
 		return false, err
+	case sameCopy(now, moved):
+		return true, nil
+	case before == nil || !sameCopy(now, before):
+		return false, nil
 	}
 	return true, writeIdentity(a.fs, r, moved, SetAny)
 }

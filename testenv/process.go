@@ -102,15 +102,15 @@ func (p *Process) Wait() int {
 // Signal sends a signal; one that finds nobody is no error.
 func (p *Process) Signal(sig syscall.Signal) { _ = p.Cmd.Process.Signal(sig) }
 
-// PeakMemory is the largest resident size of the process so far, in bytes.
-func (p *Process) PeakMemory() (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
+// PeakMemory is the largest resident size of a process so far, in bytes.
+func PeakMemory(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	_, rest, ok := strings.Cut(string(status), "VmHWM:")
 	if !ok {
-		return 0, fmt.Errorf("peak memory of %s: it has ended", p.Cmd.Path)
+		return 0, fmt.Errorf("peak memory of process %d: it has ended", pid)
 	}
 	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 	return kib << 10, err

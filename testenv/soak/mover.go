@@ -164,7 +164,7 @@ func (m *mover) look(ctx context.Context) map[string]float64 {
 	if !m.serving {
 		return nil
 	}
-	if peak, err := m.process.PeakMemory(); err == nil {
+	if peak, err := testenv.PeakMemory(m.process.Cmd.Process.Pid); err == nil {
 		m.w.seen.peak("RSS of "+m.name+", MiB", peak>>20)
 	}
 	values, err := scrape(ctx, "http://"+m.address+"/metrics")

@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"lhsm-azblob/testenv"
 )
 
 type options struct {
@@ -107,7 +109,7 @@ func (b *bench) timed(name string, n int, total int64, ask func() error) error {
 	if err != nil {
 		return err
 	}
-	peak, err := peakMemory(b.copytool.Process.Pid)
+	peak, err := testenv.PeakMemory(b.copytool.Process.Pid)
 	if err != nil {
 		return err
 	}

@@ -190,14 +190,3 @@ func cpuSeconds(pid int) (float64, error) {
 	system, err2 := strconv.Atoi(fields[12])
 	return float64(user+system) / 100, errors.Join(err1, err2)
 }
-
-// peakMemory is the largest resident size of a process so far, in bytes.
-func peakMemory(pid int) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-	return kib << 10, err
-}

@@ -112,7 +112,7 @@ func (a *Agent) moveAside(ctx context.Context, ar *Archive, info blobstore.Info,
 		if err != nil {
 			return err
 		}
-		moved, err := a.copyAside(ctx, ar, info, owner, paths[0], seen)
+		moved, made, err := a.copyAside(ctx, ar, info, owner, paths[0], seen)
 		if err != nil {
 			return err
 		}
@@ -124,55 +124,72 @@ func (a *Agent) moveAside(ctx context.Context, ar *Archive, info blobstore.Info,
 			a.log.Info("a copy was moved out of the way", "fid", owner.String(), "path", paths[0], "from", string(info.Name), "blob", string(moved.Name))
 			return nil
 		}
-		// Its own archive was faster. The copy of the copy is nobody's.
-		if err := ar.Store.Delete(ctx, moved.Name, moved.ETag); err != nil {
-			a.log.Warn("a spare copy stays in the container", "blob", string(moved.Name), "err", err)
+		if made {
+			a.dropSpare(ctx, ar, owner, moved)
 		}
 	}
 	return failf(BlobChanged, "its identity changed %d times meanwhile", maxAttempts)
 }
 
+// dropSpare deletes a copy that we have made of a copy, if its file has got another
+// meanwhile. Another mover that cleared the same name may have taken ours for its own
+// and told the file of it. For the same reason what somebody else has made stays.
+func (a *Agent) dropSpare(ctx context.Context, ar *Archive, owner llapi.FID, spare blobstore.Info) {
+	now, err := readIdentity(a.fs, Ref{FID: owner})
+	if err == nil && now != nil && now.pointsAt(ar, spare.Name) {
+		return
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = ar.Store.Delete(ctx, spare.Name, spare.ETag)
+	}
+	if err != nil {
+		a.log.Warn("a spare copy stays in the container", "blob", string(spare.Name), "err", err)
+		return
+	}
+	a.log.Info("a spare copy is deleted", "fid", owner.String(), "blob", string(spare.Name))
+}
+
 // copyAside copies the blob to its owner's present path, or where that name
-// cannot be had, to a name of its own.
-func (a *Agent) copyAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, path string, seen map[blobstore.Name]bool) (blobstore.Info, error) {
+// cannot be had, to a name of its own. made is false if the copy was there already.
+func (a *Agent) copyAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, path string, seen map[blobstore.Name]bool) (moved blobstore.Info, made bool, err error) {
 	seen = maps.Clone(seen)
 	seen[info.Name] = true
 	if name, err := ar.nameFor(path); err == nil && !seen[name] {
-		moved, err := a.copyTo(ctx, ar, info, owner, name, seen)
+		moved, made, err = a.copyTo(ctx, ar, info, owner, name, seen)
 		if err == nil || ctx.Err() != nil {
-			return moved, err
+			return moved, made, err
 		}
 		a.log.Info("a copy cannot have its file's path as a name", "fid", owner.String(), "blob", string(name), "err", err)
 	}
 	at := attributesOf(info)
 	name, err := ar.nameFor(fmt.Sprintf("%s/%s-%x", displaced, owner.Bare(), at.DataVersion))
 	if err != nil {
-		return blobstore.Info{}, err
+		return blobstore.Info{}, false, err
 	}
 	return a.copyTo(ctx, ar, info, owner, name, seen)
 }
 
 // copyTo copies the blob to a name, after clearing that name's way in turn:
 // a rotation of logs shifts a whole chain of them.
-func (a *Agent) copyTo(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, name blobstore.Name, seen map[blobstore.Name]bool) (blobstore.Info, error) {
+func (a *Agent) copyTo(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, name blobstore.Name, seen map[blobstore.Name]bool) (moved blobstore.Info, made bool, err error) {
 	cond := blobstore.CreateOnly()
 	there, err := ar.Store.Stat(ctx, name)
 	switch {
 	case errors.Is(err, blobstore.ErrNotFound):
 	case err != nil:
-		return blobstore.Info{}, err
+		return blobstore.Info{}, false, err
 	case a.isCopyOf(there, info, owner):
-		return there, nil // of an attempt that was interrupted
-	case a.belongsTo(there, owner):
-		cond = blobstore.IfMatch(there.ETag)
+		return there, false, nil // of an attempt that was interrupted, or of another mover
+	case a.belongsTo(there, owner): // perhaps of an archive that has just been committed
+		return blobstore.Info{}, false, failf(BlobExists, "the blob %q is another copy of %s", name, owner)
 	default:
 		if cond, err = a.contest(ctx, ar, there, seen); err != nil {
-			return blobstore.Info{}, err
+			return blobstore.Info{}, false, err
 		}
 	}
-	moved, err := ar.Store.Copy(ctx, info.Name, name, blobstore.CopyOptions{SourceIfMatch: info.ETag, Condition: cond})
+	moved, err = ar.Store.Copy(ctx, info.Name, name, blobstore.CopyOptions{SourceIfMatch: info.ETag, Condition: cond})
 	moved.Name = name
-	return moved, err
+	return moved, err == nil, err
 }
 
 func (a *Agent) belongsTo(info blobstore.Info, owner llapi.FID) bool {

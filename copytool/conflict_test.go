@@ -260,3 +260,58 @@ func TestMarkerInTheWay(t *testing.T) {
 	r.archive(r.write("x", "a file now"))
 	r.wantBlob("x", "a file now")
 }
+
+// TestTwoMoversClearOneName: the other one has copied the owner's blob when we look,
+// and has told the owner of it, under an ETag that is not the blob's any more. Its copy
+// is the only one by then.
+func TestTwoMoversClearOneName(t *testing.T) {
+	r := newRig(t)
+	first := r.write("a", "first")
+	r.archive(first)
+	r.rename(first, "b")
+	theirs := r.identity(first)
+	var once sync.Once
+	r.store.before = func(ctx context.Context, op string, n blobstore.Name) (err error) {
+		if op != "head" || n != "b" {
+			return nil
+		}
+		once.Do(func() {
+			var moved blobstore.Info
+			moved, err = r.store.Copy(ctx, "a", "b", blobstore.CopyOptions{Condition: blobstore.CreateOnly()})
+			theirs.Blob = BlobRef{"b", moved.ETag}
+			text, _ := theirs.Encode()
+			r.setXattr(first, IdentityXattr, string(text))
+			r.store.touch("b")
+		})
+		return err
+	}
+	r.archive(r.write("a", "second"))
+	r.stop()
+	r.wantBlob("a", "second")
+	r.wantBlob("b", "first")
+	if id := r.identity(first); id.Blob != theirs.Blob {
+		t.Errorf("the identity names %+v, want %+v", id.Blob, theirs.Blob)
+	}
+}
+
+// TestNewerCopyAtTheOwnersName: its owner has just committed it, and will say so.
+func TestNewerCopyAtTheOwnersName(t *testing.T) {
+	r := newRig(t)
+	first := r.write("a", "first")
+	r.archive(first)
+	old := r.identity(first)
+	r.rename(first, "b")
+	r.change(first, "newer")
+	r.archive(first)
+	r.store.mu.Lock()
+	r.store.putLocked("a", "first", r.store.blobs["b"].md)
+	r.store.mu.Unlock()
+	text, err := old.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.setXattr(first, IdentityXattr, string(text)) // as it was before the commit
+	r.archive(r.write("a", "second"))
+	r.stop()
+	r.wantBlob("b", "newer")
+}

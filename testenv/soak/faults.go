@@ -114,7 +114,9 @@ var lustreFaults = []lustreFault{
 	{"pipe-shutdown", nil},
 }
 
-// spoilLustre arms faults that hit whoever comes by: copytools and users.
+// spoilLustre arms faults that hit whoever comes by: copytools and users. What
+// nobody has met by the next one is taken away: if faults of the copytools' pipes
+// piled up, no list of actions would get through any more.
 func (w *world) spoilLustre(ctx context.Context, r *rand.Rand) error {
 	for pause(ctx, time.Duration(r.Int64N(int64(w.o.Calm/3)))) {
 		f := lustreFaults[r.IntN(len(lustreFaults))]
@@ -124,6 +126,9 @@ func (w *world) spoilLustre(ctx context.Context, r *rand.Rand) error {
 		}
 		if r.IntN(4) == 0 && f.errnos != nil {
 			args[4] = "delay=700ms"
+		}
+		if _, err := w.lustre(context.WithoutCancel(ctx), "fault", "clear"); err != nil {
+			return err
 		}
 		if _, err := w.lustre(context.WithoutCancel(ctx), args...); err != nil {
 			return err

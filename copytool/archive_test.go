@@ -304,3 +304,35 @@ func TestArchiveOnTwoMoversAtOnce(t *testing.T) {
 		t.Errorf("the identity names %q", id.Blob.Name)
 	}
 }
+
+// TestOlderArchiveComesLast: while this mover's blob was on its way, the file was
+// renamed and written, and another mover has archived what it holds now. The older
+// copy must not become the one that a restore takes.
+func TestOlderArchiveComesLast(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("a", "one")
+	r.archive(fid)
+	r.rename(fid, "b")
+	r.change(fid, "two")
+	r.store.foreign("c", "six", nil)
+	r.store.afterPut = func(n blobstore.Name) {
+		if n != "b" {
+			return
+		}
+		r.change(fid, "six")
+		theirs := r.identity(fid)
+		r.mu.Lock()
+		theirs.DataVersion = r.files[fid].version
+		r.mu.Unlock()
+		theirs.Blob.Name = "c"
+		b, err := theirs.Encode()
+		if err != nil {
+			t.Error(err)
+		}
+		r.setXattr(fid, IdentityXattr, string(b))
+	}
+	r.want(llapi.ActionArchive, fid, syscall.EBUSY)
+	if id := r.identity(fid); id.Blob.Name != "c" {
+		t.Errorf("the identity names %q, an older copy than the one that was recorded", id.Blob.Name)
+	}
+}

@@ -173,10 +173,10 @@ func sameCopy(a, b *Identity) bool {
 }
 
 // recordIdentity makes mine the identity of the file, and notes in it what it
-// supersedes. before is what it was when the archive began. If somebody has put
-// the copy aside since it was committed, or another mover has archived the same
-// data, theirs is kept. The blob at our name is another file's by now, or to be
-// deleted.
+// supersedes. before is what it was when the archive began, and r has the open
+// file. Somebody may have recorded something else since: put the copy aside, or
+// on another mover archived the same data, or newer. Theirs is kept then, and
+// the blob at our name is another file's by now, or to be deleted.
 func (a *Agent) recordIdentity(r Ref, before, mine *Identity) (*Identity, error) {
 	a.identityMu.Lock()
 	defer a.identityMu.Unlock()
@@ -187,16 +187,40 @@ func (a *Agent) recordIdentity(r Ref, before, mine *Identity) (*Identity, error)
 		}
 	}
 	now, err := readIdentity(a.fs, r)
-	if err == nil && now != nil && !sameCopy(now, before) && now.DataVersion == mine.DataVersion {
-		if now.Blob.Name == mine.Blob.Name || now.Account != mine.Account || now.Container != mine.Container {
-			return now, nil
+	if err == nil && now != nil && !sameCopy(now, before) {
+		keep, err := a.isNoOlder(r, now, mine)
+		if err != nil {
+			return nil, err
 		}
-		now.Superseded = append(now.Superseded, mine.Blob)
-		now.Superseded = now.Superseded[max(0, len(now.Superseded)-maxSuperseded):]
-		return now, writeIdentity(a.fs, r, now, SetAny)
+		if keep {
+			return a.keepIdentity(r, now, mine)
+		}
 	}
 	mine.Superseded = superseded(now, mine)
 	return mine, writeIdentity(a.fs, r, mine, SetAny)
+}
+
+// isNoOlder tells whether a copy that another has recorded is as good as ours,
+// or better: the file is not what we have copied any more.
+func (a *Agent) isNoOlder(r Ref, now, mine *Identity) (bool, error) {
+	if now.DataVersion == mine.DataVersion {
+		return true, nil
+	}
+	version, err := a.fs.DataVersion(r.File)
+	if err != nil {
+		return false, fmt.Errorf("data version: %w", err)
+	}
+	return version != mine.DataVersion, nil
+}
+
+// keepIdentity leaves the identity to another's copy. Ours is to be deleted.
+func (a *Agent) keepIdentity(r Ref, now, mine *Identity) (*Identity, error) {
+	if now.Blob.Name == mine.Blob.Name || now.Account != mine.Account || now.Container != mine.Container {
+		return now, nil
+	}
+	now.Superseded = append(now.Superseded, mine.Blob)
+	now.Superseded = now.Superseded[max(0, len(now.Superseded)-maxSuperseded):]
+	return now, writeIdentity(a.fs, r, now, SetAny)
 }
 
 // forgetSuperseded leaves only some of the superseded blobs in an identity, if

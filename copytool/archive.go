@@ -41,6 +41,20 @@ func (j *job) doArchive(ctx context.Context) error {
 		return err
 	}
 	j.markParents(ctx)
+	return j.stillRecorded(src)
+}
+
+// stillRecorded fails if the file does not name its copy any more: another mover has
+// removed it meanwhile. The end that follows would say that there is one. (Nothing but
+// the shortness of the time in between keeps a remove from coming then.)
+func (j *job) stillRecorded(s *source) error {
+	now, err := readIdentity(j.fs, j.ref)
+	switch {
+	case err != nil:
+		return err
+	case now == nil || now.DataVersion != s.version:
+		return failf(FileChanged, "the copy was removed, or replaced by a newer one, before its archive ended; archive the file again")
+	}
 	return nil
 }
 

@@ -336,3 +336,20 @@ func TestOlderArchiveComesLast(t *testing.T) {
 		t.Errorf("the identity names %q, an older copy than the one that was recorded", id.Blob.Name)
 	}
 }
+
+// TestCopyRemovedBeforeTheEnd: the end would call a file archived that has no copy.
+func TestCopyRemovedBeforeTheEnd(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("d/f", "content")
+	r.store.before = func(ctx context.Context, op string, n blobstore.Name) error {
+		if op != "put" || n != "d" {
+			return nil
+		}
+		r.store.drop("d/f")
+		return r.Set(Ref{FID: fid}, IdentityXattr, nil, SetAny)
+	}
+	r.want(llapi.ActionArchive, fid, syscall.EBUSY)
+	r.store.before = nil
+	r.archive(fid)
+	r.wantBlob("d/f", "content")
+}

@@ -199,6 +199,7 @@ func TestSASReplacedDuringTransfer(t *testing.T) {
 	signature := func(token string) string { return token[strings.Index(token, "sig="):] }
 
 	token := writeSAS()
+	e.command("changelog_register", "-m", "HSM")
 	c := e.startCopytool(e.lustre.Mount(), "--auth", "sas", "--sas-file", file, "--http", "127.0.0.1:0", "--block-size", "256KiB", "--transfers", "2")
 	content := faultFiles["blocks"]
 	armed := expire(isWriteOf("f"), signature(token), func() { token = writeSAS() })

@@ -50,6 +50,7 @@ func TestH03AcknowledgedIsNotArchived(t *testing.T) {
 	acknowledge := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("ETag", `"0x8D000000000001"`)
+		w.Header().Set("X-Ms-Request-Id", "test-request") // without it nobody would take it for the service
 		w.WriteHeader(http.StatusCreated)
 	}
 	for name, do := range map[string]gate.Spoiler{

@@ -51,14 +51,14 @@ func TestP17ExitStatus(t *testing.T) {
 	if code, out := e.runCopytool(e.lustre.Mount()); code != 1 {
 		t.Errorf("without a registration: exit %d, want 1: %s", code, out)
 	}
-	if code, out := e.runCopytool("--archives", "none", e.lustre.Mount()); code != 2 {
-		t.Errorf("with a mistake in the settings: exit %d, want 2: %s", code, out)
+	if code, out := e.runCopytool("--archives", "none", e.lustre.Mount()); code != 64 { // 2 is what a panic ends with
+		t.Errorf("with a mistake in the settings: exit %d, want 64: %s", code, out)
 	}
 	unit, err := os.ReadFile("../../packaging/lhsmtool_azblob@.service")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"\nRestart=always\n", "\nRestartPreventExitStatus=2\n"} {
+	for _, line := range []string{"\nRestart=always\n", "\nRestartPreventExitStatus=64\n"} {
 		if !strings.Contains(string(unit), line) {
 			t.Errorf("the unit has no line %q", strings.TrimSpace(line))
 		}

@@ -72,6 +72,7 @@ func TestP02FailuresGiveMemoryBack(t *testing.T) {
 // because of it, and it is the first that counts.
 func TestP03TheRealErrorIsTold(t *testing.T) {
 	e, c := start(t, "--http", "127.0.0.1:0", "--block-size", "64KiB", "--transfers", "4", "--memory", "64MiB")
+	e.command("changelog_register", "-m", "HSM")
 	content := randomBytes(20*64<<10, 1)
 	for i := range 10 {
 		rel := fmt.Sprintf("f%d", i)

@@ -62,6 +62,15 @@ type Hold struct {
 	lost     bool // set before released is closed: what waited goes no further
 }
 
+// redirect lets the server hear its own name, whatever the client calls the gate. Of a
+// copy it hears the gate's: Azurite wants that to be the name in the source's URL.
+func redirect(r *httputil.ProxyRequest, target *url.URL) {
+	r.SetURL(target)
+	if r.In.Header.Get("X-Ms-Copy-Source") != "" {
+		r.Out.Host = r.In.Host
+	}
+}
+
 // New starts a gate before the server at the URL backend.
 func New(backend string, o Options) (*Gate, error) {
 	target, err := url.Parse(backend)
@@ -69,8 +78,7 @@ func New(backend string, o Options) (*Gate, error) {
 		return nil, fmt.Errorf("start a gate: %w", err)
 	}
 	g := &Gate{transport: http.DefaultTransport.(*http.Transport).Clone(), remember: o.Remember}
-	// The server hears its own name, whatever the client calls the gate.
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: g.transport}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { redirect(r, target) }, Transport: g.transport}
 	proxy.FlushInterval = -1
 	// A copytool that is cancelled hangs up; that is no error of the proxy.
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }

@@ -291,7 +291,7 @@ func TestPageRequests(t *testing.T) {
 	e := newEnv(t, testenv.Options{})
 	s := e.startService()
 	p := s.openPage()
-	p.Allow("ERR_")
+	p.Allow("Failed to load resource") // what it was asking for as the service ended
 	began := time.Now()
 	s.stop(syscall.SIGTERM)
 	if took := time.Since(began); took > patience/2 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"lhsm-azblob/cmd/internal/mover"
 	"lhsm-azblob/cmd/internal/options"
 )
 
@@ -181,7 +182,7 @@ func TestSampleIsTheDefault(t *testing.T) {
 	if err := toml.Unmarshal([]byte(sampleConfig()), &keys); err != nil {
 		t.Fatal(err)
 	}
-	for o := range table.All() {
+	for o := range mover.Table.All() {
 		if _, ok := keys[o.Key()]; ok != o.InFile() {
 			t.Errorf("key %s is in the sample: %t, want %t", o.Key(), ok, o.InFile())
 		}
@@ -198,7 +199,7 @@ func TestHelpHasEveryOption(t *testing.T) {
 	if code != exitOK {
 		t.Errorf("exit %d", code)
 	}
-	for o := range table.All() {
+	for o := range mover.Table.All() {
 		if o.Help == "" || !strings.Contains(stdout, o.Name+" ") && !strings.Contains(stdout, o.Name+"\n") && !strings.Contains(stdout, o.Key()+" (file") {
 			t.Errorf("--%s is not explained", o.Name)
 		}

@@ -3,7 +3,7 @@
 // each data mover, for each file system.
 //
 // This package only wires. What an option is called, means, defaults to and
-// may be, stands once, in the table of options.go; flags, environment,
+// may be, stands once, in the table of package mover; flags, environment,
 // configuration file, help and sample all come from it. The work is done by
 // packages copytool, blobstore and llapi.
 package main

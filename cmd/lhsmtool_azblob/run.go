@@ -9,10 +9,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lhsm-azblob/cmd/internal/mover"
 	"lhsm-azblob/cmd/internal/options"
 )
 
-const programName = "lhsmtool_azblob"
+const programName = mover.Program
 
 // Exit statuses. A mistake in the usage is the one that the service manager must not
 // answer with another start. It is 64, as in sysexits.h, and not 2: with that a Go
@@ -27,7 +28,7 @@ const (
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	app := &cli.App{
 		Name: programName, Version: version, HideHelpCommand: true,
-		Flags: table.Flags(), CustomAppHelpTemplate: strings.ReplaceAll(helpText(), "{{", "{{`{{`}}"),
+		Flags: mover.Table.Flags(), CustomAppHelpTemplate: strings.ReplaceAll(helpText(), "{{", "{{`{{`}}"),
 		Writer: stdout, ErrWriter: stderr,
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 			return options.Usagef("%w; see %s --help", err, programName)
@@ -54,23 +55,23 @@ func start(ctx context.Context, c *cli.Context, environ []string, stdout, stderr
 		_, err := io.WriteString(stdout, sampleConfig())
 		return err
 	}
-	v, err := table.Resolve(c, environ)
+	v, err := mover.Table.Resolve(c, environ)
 	if err != nil {
 		return err
 	}
 	if v.On("print-config") {
-		_, err := io.WriteString(stdout, table.Effective(v))
+		_, err := io.WriteString(stdout, mover.Table.Effective(v))
 		return err
 	}
 	mount, err := mountOf(c)
 	if err != nil {
 		return err
 	}
-	s, err := settingsOf(v)
+	s, err := mover.SettingsOf(v)
 	if err != nil {
 		return err
 	}
-	s.mount = mount
+	s.Mount = mount
 	return serve(ctx, s, stdout, stderr)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/cmd/internal/mover"
 	"lhsm-azblob/cmd/internal/service"
 	"lhsm-azblob/copytool"
 	"lhsm-azblob/llapi"
@@ -25,60 +26,60 @@ const garbage = 50
 
 // serve checks everything that can be wrong before the coordinator is told,
 // and then is a copytool until it is stopped.
-func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, s *mover.Settings, stdout, stderr io.Writer) error {
 	if err := copytool.CheckCapabilities(); err != nil {
 		return err
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
-	mount, err := copytool.OpenMount(s.mount)
+	mount, err := copytool.OpenMount(s.Mount)
 	if err != nil {
 		return err
 	}
-	log := service.Logger(stderr, s.logLevel, s.logFormat)
+	log := service.Logger(stderr, s.LogLevel, s.LogFormat)
 	llapi.SetLogger(slog.New(demoted{log.Handler()}).With("from", "liblustreapi"))
 	metrics := copytool.NewMetrics()
 	metrics.Build(version)
-	s.pool.UserAgent, s.pool.Logger, s.pool.Observe = programName+"/"+version, log, metrics.ObserveRequest
-	pool := blobstore.NewPool(s.pool)
+	s.Pool.UserAgent, s.Pool.Logger, s.Pool.Observe = programName+"/"+version, log, metrics.ObserveRequest
+	pool := blobstore.NewPool(s.Pool)
 	defer pool.Close()
 	metrics.Watch("memory_in_use_bytes", "Bytes of transfer buffers in use.", func() float64 { return float64(pool.MemoryInUse()) })
-	metrics.Watch("memory_limit_bytes", "What --memory allows.", func() float64 { return float64(s.pool.Memory) })
+	metrics.Watch("memory_limit_bytes", "What --memory allows.", func() float64 { return float64(s.Pool.Memory) })
 
 	archives, credentials, err := openArchives(ctx, s, pool)
 	if err != nil {
 		return err
 	}
 	metrics.Watch("credential_expiry_seconds", "Seconds until the first SAS ends; +Inf for credentials that renew themselves.", credentials.secondsLeft)
-	if s.check {
+	if s.Check {
 		return reportCheck(stdout, mount, archives)
 	}
-	lock, err := copytool.LockMount(s.runDir, mount.Root)
+	lock, err := copytool.LockMount(s.RunDir, mount.Root)
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock() //nolint:errcheck // the process ends here, and the lock with it
-	mount.Keep(lock, s.stateDir, log)
+	mount.Keep(lock, s.StateDir, log)
 	defer credentials.follow(ctx, log)()
 	return serveMount(ctx, s, mount, archives, log, metrics)
 }
 
-func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archives []*copytool.Archive, log *slog.Logger, metrics *copytool.Metrics) error {
-	journal, err := copytool.OpenJournal(s.stateDir, mount.FSName, mount.Root, log)
+func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, archives []*copytool.Archive, log *slog.Logger, metrics *copytool.Metrics) error {
+	journal, err := copytool.OpenJournal(s.StateDir, mount.FSName, mount.Root, log)
 	if err != nil {
 		return err
 	}
 	defer journal.Close() //nolint:errcheck // what was to be kept is written
 	n := service.NewNotifier(log)
 	agent, err := copytool.New(copytool.Options{
-		FSName: mount.FSName, Archives: archives, Limits: s.limits, Conflict: copytool.ConflictPolicy(s.conflict),
-		ProgressInterval: s.progress, DrainTimeout: s.drain, RenewInterval: s.renew, Log: log, Metrics: metrics, Ready: n.Ready, Journal: journal,
+		FSName: mount.FSName, Archives: archives, Limits: s.Limits, Conflict: copytool.ConflictPolicy(s.Conflict),
+		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: metrics, Ready: n.Ready, Journal: journal,
 	}, mount, mount.Register)
 	if err != nil {
 		return err
 	}
-	stopHTTP, err := startHTTP(s.http, agent, metrics, log)
+	stopHTTP, err := startHTTP(s.HTTP, agent, metrics, log)
 	if err != nil {
 		return err
 	}
@@ -91,9 +92,9 @@ func serveMount(ctx context.Context, s *settings, mount *copytool.Mount, archive
 }
 
 // openArchives opens and checks each container once, whatever ids lead to it.
-func openArchives(ctx context.Context, s *settings, pool *blobstore.Pool) (archives []*copytool.Archive, credentials expiries, err error) {
-	for _, a := range s.archives {
-		container, err := blobstore.Open(a.container, pool)
+func openArchives(ctx context.Context, s *mover.Settings, pool *blobstore.Pool) (archives []*copytool.Archive, credentials expiries, err error) {
+	for _, a := range s.Archives {
+		container, err := blobstore.Open(a.Container, pool)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -104,9 +105,9 @@ func openArchives(ctx context.Context, s *settings, pool *blobstore.Pool) (archi
 			return nil, nil, err
 		}
 		credentials = append(credentials, container)
-		for _, id := range a.ids {
+		for _, id := range a.IDs {
 			archives = append(archives, &copytool.Archive{
-				ID: id, Account: container.Account(), Container: container.ContainerName(), Prefix: a.prefix, Store: container,
+				ID: id, Account: container.Account(), Container: container.ContainerName(), Prefix: a.Prefix, Store: container,
 			})
 		}
 	}
@@ -116,7 +117,7 @@ func openArchives(ctx context.Context, s *settings, pool *blobstore.Pool) (archi
 func reportCheck(w io.Writer, mount *copytool.Mount, archives []*copytool.Archive) error {
 	fmt.Fprintf(w, "%s: Lustre file system %s\n", mount.Root, mount.FSName)
 	for _, a := range archives {
-		fmt.Fprintf(w, "archive %s: container %s of account %s, prefix %q\n", idText(a.ID), a.Container, a.Account, a.Prefix)
+		fmt.Fprintf(w, "archive %s: container %s of account %s, prefix %q\n", mover.IDText(a.ID), a.Container, a.Account, a.Prefix)
 	}
 	return nil
 }

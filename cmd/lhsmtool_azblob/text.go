@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"lhsm-azblob/cmd/internal/mover"
+)
 
 const helpIntroduction = `
 Serves the HSM actions of the Lustre file system mounted at MOUNT. Every option is also a key of the
@@ -12,12 +16,12 @@ mdt.*.hsm.max_requests should be at least the sum of --archives and --restores o
 
 // helpText is what --help prints.
 func helpText() string {
-	return table.Help(programName+" - Lustre HSM copytool for Azure Blob Storage", programName+" [options] MOUNT", helpIntroduction) +
+	return mover.Table.Help(programName+" - Lustre HSM copytool for Azure Blob Storage", programName+" [options] MOUNT", helpIntroduction) +
 		"\nOther:\n  --help, -h\n  --version, -v\n\n" + fmt.Sprintf("Exit status: %d done, %d failure, %d usage.\n", exitOK, exitFailure, exitUsage)
 }
 
 // sampleConfig is the file in packaging: every key with its default.
-func sampleConfig() string { return table.Sample(sampleHead, sampleTail) }
+func sampleConfig() string { return mover.Table.Sample(sampleHead, sampleTail) }
 
 const sampleHead = `# Configuration of lhsmtool_azblob, in TOML. Every key stands here with its default.
 # Options on the command line and variables of the environment ($LHSM_AZBLOB_BLOCK_SIZE for

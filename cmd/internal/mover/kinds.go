@@ -1,4 +1,4 @@
-package main
+package mover
 
 import (
 	"fmt"
@@ -13,19 +13,19 @@ import (
 
 // The kinds of options, for our settings.
 var (
-	address    = options.Address[settings]
-	choice     = options.Choice[settings]
-	count      = options.Count[settings]
-	duration   = options.Duration[settings]
-	size       = options.Size[settings]
-	sizeOrZero = options.SizeOrZero[settings]
-	text       = options.Text[settings]
-	toggle     = options.Toggle[settings]
+	address    = options.Address[Settings]
+	choice     = options.Choice[Settings]
+	count      = options.Count[Settings]
+	duration   = options.Duration[Settings]
+	size       = options.Size[Settings]
+	sizeOrZero = options.SizeOrZero[Settings]
+	text       = options.Text[Settings]
+	toggle     = options.Toggle[Settings]
 )
 
 type (
-	kind         = options.Kind[settings]
-	setter       = options.Setter[settings]
+	kind         = options.Kind[Settings]
+	setter       = options.Setter[Settings]
 	secretString = blobstore.Secret
 	timeSpan     = time.Duration
 )
@@ -37,16 +37,16 @@ type urlText struct{ kind }
 // Redact implements [options.Redactor].
 func (urlText) Redact(v string) string { return blobstore.RedactURL(v) }
 
-func secretText(field func(*settings) *secretString) kind {
-	return setter(func(s *settings, v string) error {
+func secretText(field func(*Settings) *secretString) kind {
+	return setter(func(s *Settings, v string) error {
 		*field(s) = secretString(v)
 		return nil
 	})
 }
 
 // folder is a path of blob names. What an HTTP client or server would fold away must not get into one.
-func folder(field func(*settings) *string) kind {
-	return setter(func(s *settings, v string) error {
+func folder(field func(*Settings) *string) kind {
+	return setter(func(s *Settings, v string) error {
 		v = strings.Trim(v, "/")
 		if v != "" {
 			if _, err := blobstore.NameForPath(v); err != nil {
@@ -62,12 +62,12 @@ func folder(field func(*settings) *string) kind {
 type retries struct{}
 
 // Set implements the kind.
-func (retries) Set(s *settings, values []string) error {
-	if err := count(func(s *settings) *int { return &s.pool.Retries }, 0, 100).Set(s, values); err != nil {
+func (retries) Set(s *Settings, values []string) error {
+	if err := count(func(s *Settings) *int { return &s.Pool.Retries }, 0, 100).Set(s, values); err != nil {
 		return err
 	}
-	if s.pool.Retries == 0 {
-		s.pool.Retries = -1
+	if s.Pool.Retries == 0 {
+		s.Pool.Retries = -1
 	}
 	return nil
 }
@@ -82,16 +82,16 @@ func (archiveIDs) List() bool { return true }
 const anyID = "any"
 
 // Set implements the kind.
-func (archiveIDs) Set(s *settings, values []string) error {
-	s.ids = nil
+func (archiveIDs) Set(s *Settings, values []string) error {
+	s.IDs = nil
 	for _, v := range values {
 		id, err := strconv.ParseUint(v, 10, 31)
 		if v != anyID && (id == 0 || err != nil) {
 			return fmt.Errorf("%q is neither a number from 1 to %d nor %q", v, math.MaxInt32, anyID)
 		}
-		s.ids = append(s.ids, uint32(id))
+		s.IDs = append(s.IDs, uint32(id))
 	}
-	if len(s.ids) == 0 {
+	if len(s.IDs) == 0 {
 		return fmt.Errorf("give an id, or %q", anyID)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package main
+package mover
 
 import (
 	"fmt"
@@ -9,30 +9,30 @@ import (
 	"lhsm-azblob/copytool"
 )
 
-// settings are the options of one run, or of one archive in it, as values.
-type settings struct {
-	mount    string
-	check    bool
-	archives []*settings // at least one; each with all fields but this
+// Settings are the options of one run, or of one archive in it, as values.
+type Settings struct {
+	Mount    string      // the argument; no option
+	Check    bool        // look at everything and serve nothing
+	Archives []*Settings // at least one; each with all fields but this
 
 	// Of an archive.
-	ids       []uint32 // 0 is any
-	prefix    string
+	IDs       []uint32 // [copytool.AnyArchive] is any
+	Prefix    string
+	Container blobstore.ContainerOptions
 	auth      string
-	container blobstore.ContainerOptions
 	// Files and secrets that one field of the credential stands for.
 	clientSecret                                           secretString
 	clientSecretFile, accountKeyFile, connectionStringFile string
 
 	// Of the run.
-	conflict            string
-	limits              copytool.Limits
-	pool                blobstore.PoolOptions
-	progress, drain     time.Duration
-	renew               time.Duration
-	runDir, stateDir    string
-	http                string
-	logLevel, logFormat string
+	Conflict            string // a [copytool.ConflictPolicy]
+	Limits              copytool.Limits
+	Pool                blobstore.PoolOptions
+	Progress, Drain     time.Duration
+	Renew               time.Duration
+	RunDir, StateDir    string
+	HTTP                string // address; empty: none
+	LogLevel, LogFormat string
 }
 
 var tiers = []string{"Hot", "Cool", "Cold", "Archive"}
@@ -58,18 +58,19 @@ func policies() []string {
 	return all
 }
 
-// settingsOf reads the values. All mistakes are reported at once.
-func settingsOf(v *options.Values) (*settings, error) {
-	s, errs := table.Read(v.ByName)
-	s.archives = []*settings{s}
+// SettingsOf reads the values. All mistakes are reported at once, as an
+// [options.UsageError].
+func SettingsOf(v *options.Values) (*Settings, error) {
+	s, errs := Table.Read(v.ByName)
+	s.Archives = []*Settings{s}
 	if len(v.Tables) > 0 {
-		s.archives = nil
+		s.Archives = nil
 	}
 	for _, archive := range v.Tables {
-		one, more := table.Read(archive)
-		s.archives, errs = append(s.archives, one), append(errs, more...)
+		one, more := Table.Read(archive)
+		s.Archives, errs = append(s.Archives, one), append(errs, more...)
 	}
-	for _, one := range s.archives {
+	for _, one := range s.Archives {
 		errs = append(errs, one.completeArchive())
 	}
 	errs = append(errs, s.distinctIDs())
@@ -80,11 +81,11 @@ func settingsOf(v *options.Values) (*settings, error) {
 }
 
 // completeArchive settles what several options decide together.
-func (s *settings) completeArchive() error {
-	if s.container.URL == "" {
+func (s *Settings) completeArchive() error {
+	if s.Container.URL == "" {
 		return fmt.Errorf("the container is missing: give --container-url https://ACCOUNT.blob.core.windows.net/CONTAINER, or container_url in the configuration file")
 	}
-	c := &s.container.Credential
+	c := &s.Container.Credential
 	if c.Mode = blobstore.Mode(s.auth); s.auth == authAuto {
 		mode, err := s.modeByCredential()
 		if err != nil {
@@ -104,8 +105,8 @@ func (s *settings) completeArchive() error {
 }
 
 // modeByCredential is what --auth auto means.
-func (s *settings) modeByCredential() (blobstore.Mode, error) {
-	c := s.container.Credential
+func (s *Settings) modeByCredential() (blobstore.Mode, error) {
+	c := s.Container.Credential
 	var given []blobstore.Mode
 	for _, m := range []struct {
 		mode  blobstore.Mode
@@ -131,12 +132,12 @@ func (s *settings) modeByCredential() (blobstore.Mode, error) {
 }
 
 // distinctIDs makes sure that every id leads to one container.
-func (s *settings) distinctIDs() error {
+func (s *Settings) distinctIDs() error {
 	seen := map[uint32]bool{}
-	for _, a := range s.archives {
-		for _, id := range a.ids {
+	for _, a := range s.Archives {
+		for _, id := range a.IDs {
 			if seen[id] {
-				return fmt.Errorf("archive id %s is given twice", idText(id))
+				return fmt.Errorf("archive id %s is given twice", IDText(id))
 			}
 			seen[id] = true
 		}
@@ -144,7 +145,8 @@ func (s *settings) distinctIDs() error {
 	return nil
 }
 
-func idText(id uint32) string {
+// IDText is an archive id as the option has it.
+func IDText(id uint32) string {
 	if id == copytool.AnyArchive {
 		return anyID
 	}

@@ -8,8 +8,10 @@ BIN     := $(BUILD)/bin
 TOOLS   := $(BUILD)/tools
 AZURITE := $(BUILD)/azurite/installed
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -X main.version=$(VERSION)
+DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
+LDFLAGS := -X main.version=$(VERSION) -X main.date=$(DATE)
 PREFIX  ?= /usr/local
+SHARE    = $(PREFIX)/share
 
 # The version comes from git above; go itself need not ask git, which refuses in a checkout of another user's.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -79,7 +81,7 @@ soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on 
 bench-jobs: ## scan, archive and cancel JOBS_BENCH_FILES files (default a million) as jobs, and print figures
 	JOBS_BENCH_FILES=$(or $(JOBS_BENCH_FILES),1000000) TESTENV_REQUIRE=lustre $(SANDBOX) $(GO) test -run '^$$' -bench BenchmarkJob -benchtime 1x -timeout 2h ./jobs
 
-install: build ## install the programs, their units and their sample configurations below PREFIX
+install: build ## install programs, units, sample configurations, manual pages and completions below PREFIX
 	install -D -m 755 $(BIN)/lhsmtool_azblob $(DESTDIR)$(PREFIX)/sbin/lhsmtool_azblob
 	install -D -m 644 packaging/lhsmtool_azblob@.service $(DESTDIR)/etc/systemd/system/lhsmtool_azblob@.service
 	install -D -m 600 packaging/lhsm-azblob.conf $(DESTDIR)/etc/lhsm-azblob/sample.conf
@@ -87,8 +89,16 @@ install: build ## install the programs, their units and their sample configurati
 	install -D -m 755 $(BIN)/lhsm-acceptance $(DESTDIR)$(PREFIX)/bin/lhsm-acceptance
 	install -D -m 644 packaging/lhsmctl-serve@.service $(DESTDIR)/etc/systemd/system/lhsmctl-serve@.service
 	install -D -m 644 packaging/lhsmctl.conf $(DESTDIR)/etc/lhsm-azblob/lhsmctl-sample.conf
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	$(BIN)/lhsmctl completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lhsmctl
+	install -d $(addprefix $(DESTDIR)$(SHARE)/,man/man1 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	$(BIN)/lhsmctl manual >$(DESTDIR)$(SHARE)/man/man1/lhsmctl.1
+	$(BIN)/lhsmtool_azblob --manual 5 >$(DESTDIR)$(SHARE)/man/man5/lhsm-azblob.conf.5
+	$(BIN)/lhsmtool_azblob --manual 8 >$(DESTDIR)$(SHARE)/man/man8/lhsmtool_azblob.8
+	$(BIN)/lhsmctl completion bash >$(DESTDIR)$(SHARE)/bash-completion/completions/lhsmctl
+	$(BIN)/lhsmctl completion zsh >$(DESTDIR)$(SHARE)/zsh/site-functions/_lhsmctl
+	$(BIN)/lhsmctl completion fish >$(DESTDIR)$(SHARE)/fish/vendor_completions.d/lhsmctl.fish
+	$(BIN)/lhsmtool_azblob --completion bash >$(DESTDIR)$(SHARE)/bash-completion/completions/lhsmtool_azblob
+	$(BIN)/lhsmtool_azblob --completion zsh >$(DESTDIR)$(SHARE)/zsh/site-functions/_lhsmtool_azblob
+	$(BIN)/lhsmtool_azblob --completion fish >$(DESTDIR)$(SHARE)/fish/vendor_completions.d/lhsmtool_azblob.fish
 
 clean: ## remove build/
 	rm -rf $(BUILD)

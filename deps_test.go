@@ -24,11 +24,12 @@ var mayImport = map[string][]string{
 	"jobs":    {"llapi"},
 	"httpapi": {"jobs"},
 	// What the programs share of how they are configured and run.
-	"cmd/internal/options": {},
+	"cmd/internal/manual":  {},
+	"cmd/internal/options": {"cmd/internal/manual"},
 	"cmd/internal/service": {},
 	"cmd/internal/mover":   {"blobstore", "copytool", "cmd/internal/options"},
-	"cmd/lhsmtool_azblob":  {"llapi", "blobstore", "copytool", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
-	"cmd/lhsmctl":          {"llapi", "jobs", "httpapi", "cmd/internal/options", "cmd/internal/service"},
+	"cmd/lhsmtool_azblob":  {"llapi", "blobstore", "copytool", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
+	"cmd/lhsmctl":          {"llapi", "jobs", "httpapi", "cmd/internal/manual", "cmd/internal/options", "cmd/internal/service"},
 	// The stand-in's lfs is a client of our own bindings, so that every test drives them.
 	"testenv/cmd/lfs": {"llapi"},
 }

@@ -27,25 +27,24 @@ _lhsmctl() {
 	options=("${(@f)$(_CLI_ZSH_AUTOCOMPLETE_HACK=1 "${typed[@]}" ` + completionFlag + ` 2>/dev/null)}")
 	if [[ -n ${options[1]} ]]; then _describe values options; else _files; fi
 }
-compdef _lhsmctl lhsmctl
 `
 )
 
 func (p *program) completionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "completion", Usage: "print the script by which a shell completes our commands: source <(lhsmctl completion bash)", ArgsUsage: "bash|zsh|fish",
-		BashComplete: func(*cli.Context) { io.WriteString(p.stdout, "bash\nzsh\nfish\n") }, //nolint:errcheck // a shell that is gone completes nothing
+		BashComplete: func(*cli.Context) { io.WriteString(p.stdout, strings.Join(options.Shells, "\n")+"\n") }, //nolint:errcheck // a shell that is gone completes nothing
 		Action: func(c *cli.Context) error {
 			script, err := "", error(nil)
 			switch shell := c.Args().First(); shell {
 			case "bash":
 				script = bashCompletion
 			case "zsh":
-				script = zshCompletion
+				script = zshCompletion + options.ZshStart(programName)
 			case "fish":
 				script, err = c.App.ToFishCompletion()
 			default:
-				return options.Usagef("%q is none of bash, zsh, fish", shell)
+				return options.Usagef("%q is none of %s", shell, strings.Join(options.Shells, ", "))
 			}
 			if err != nil {
 				return err

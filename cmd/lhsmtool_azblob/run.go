@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // start finds out what is asked for, and does it.
 func start(ctx context.Context, c *cli.Context, environ []string, stdout, stderr io.Writer) error {
-	if c.Bool("sample-config") {
-		_, err := io.WriteString(stdout, sampleConfig())
-		return err
+	if text, ok, err := printed(c); ok || err != nil {
+		_, werr := io.WriteString(stdout, text)
+		return cmp.Or(err, werr)
 	}
 	v, err := mover.Table.Resolve(c, environ)
 	if err != nil {
@@ -73,6 +74,21 @@ func start(ctx context.Context, c *cli.Context, environ []string, stdout, stderr
 	}
 	s.Mount = mount
 	return serve(ctx, s, stdout, stderr)
+}
+
+// printed is a text that is asked for and needs no configuration.
+func printed(c *cli.Context) (text string, ok bool, err error) {
+	switch {
+	case c.Bool("sample-config"):
+		return sampleConfig(), true, nil
+	case c.IsSet("completion"):
+		text, err = mover.Table.Completion(c.String("completion"))
+		return text, true, err
+	case c.IsSet("manual"):
+		text, err = manualPage(c.String("manual"))
+		return text, true, err
+	}
+	return "", false, nil
 }
 
 func mountOf(c *cli.Context) (string, error) {

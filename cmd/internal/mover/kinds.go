@@ -61,9 +61,14 @@ func folder(field func(*Settings) *string) kind {
 // retries is a count, of which a pool wants none as a negative number.
 type retries struct{}
 
+var retryCount = count(func(s *Settings) *int { return &s.Pool.Retries }, 0, 100)
+
+// Allowed implements [options.Bounded].
+func (retries) Allowed() string { return retryCount.(options.Bounded).Allowed() }
+
 // Set implements the kind.
 func (retries) Set(s *Settings, values []string) error {
-	if err := count(func(s *Settings) *int { return &s.Pool.Retries }, 0, 100).Set(s, values); err != nil {
+	if err := retryCount.Set(s, values); err != nil {
 		return err
 	}
 	if s.Pool.Retries == 0 {
@@ -77,6 +82,9 @@ type archiveIDs struct{}
 
 // List tells the table that there may be several.
 func (archiveIDs) List() bool { return true }
+
+// Allowed implements [options.Bounded].
+func (archiveIDs) Allowed() string { return fmt.Sprintf("1 to %d, or %s", math.MaxInt32, anyID) }
 
 // anyID stands for every archive id.
 const anyID = "any"

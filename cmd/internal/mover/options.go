@@ -32,6 +32,12 @@ const (
 	mostTransfers = 1000
 )
 
+// ManualSections are the pages of the manual that are about the copytool.
+var ManualSections = []string{"8", "5"}
+
+// discard is for options that are looked at before there are settings.
+func discard(*Settings) *string { return new(string) }
+
 // Table has all options. The defaults suit a data mover with 16 cores and a
 // 25 Gb/s interface, which 64 to 96 requests of 8 MiB keep full.
 var Table = options.Table[Settings]{
@@ -39,7 +45,7 @@ var Table = options.Table[Settings]{
 	CheckPrivate: blobstore.CheckPrivate,
 	Groups: []group{
 		{Title: "What goes where", Options: []*option{
-			opt("archive-id", "ID", "1", "archive id to serve, 1 to 2147483647, or any; may be repeated", archiveIDs{}, perArchive),
+			opt("archive-id", "ID", "1", "archive id to serve; may be repeated", archiveIDs{}, perArchive),
 			opt("container-url", "URL", "", "container for the files, https://ACCOUNT.blob.core.windows.net/CONTAINER", urlText{text(func(s *Settings) *string { return &s.Container.URL })}, perArchive),
 			opt("prefix", "PATH", "", "folder in the container under which all blobs are", folder(func(s *Settings) *string { return &s.Prefix }), perArchive),
 			opt("access-tier", "TIER", "", "access tier of new blobs; empty is the account's default", choice(func(s *Settings) *string { return &s.Container.Tier }, tiers), perArchive),
@@ -66,8 +72,8 @@ var Table = options.Table[Settings]{
 			opt("restores", "N", "64", "restores that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *Settings) *int { return &s.Limits.Restores }, 1, mostActions), anywhere),
 			opt("removes", "N", "16", "removes that run at a time", count(func(s *Settings) *int { return &s.Limits.Removes }, 1, mostActions), anywhere),
 			opt("transfers", "N", "96", "requests to Blob storage in flight, all actions together; a bandwidth below 64 KiB/s for each allows fewer", count(func(s *Settings) *int { return &s.Pool.Transfers }, 1, mostTransfers), anywhere),
-			opt("block-size", "SIZE", "0", "bytes of a block, 64KiB to 4000MiB; 0 goes by the file's size, from 8MiB", sizeOrZero(func(s *Settings) *int64 { return &s.Container.BlockSize }, 64<<10, 4000<<20), perArchive),
-			opt("memory", "SIZE", "1GiB", "bytes of buffers for all transfers, 64MiB or more; the process takes up to 64 MiB besides, and 1 KiB for each action that waits", size(func(s *Settings) *int64 { return &s.Pool.Memory }, 64<<20, 1<<44), anywhere),
+			opt("block-size", "SIZE", "0", "bytes of a block; 0 goes by the file's size, from 8MiB", sizeOrZero(func(s *Settings) *int64 { return &s.Container.BlockSize }, 64<<10, 4000<<20), perArchive),
+			opt("memory", "SIZE", "1GiB", "bytes of buffers for all transfers; the process takes up to 64 MiB besides, and 1 KiB for each action that waits", size(func(s *Settings) *int64 { return &s.Pool.Memory }, 64<<20, 1<<44), anywhere),
 			opt("bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *Settings) *int64 { return &s.Pool.Bandwidth }, 64<<10, 1<<44), anywhere),
 		}},
 		{Title: "When Blob storage does not answer", Options: []*option{
@@ -87,6 +93,8 @@ var Table = options.Table[Settings]{
 			opt("check", "", "false", "check configuration, mount and containers, register nothing, and exit", toggle(func(s *Settings) *bool { return &s.Check }), oneRun),
 			opt("print-config", "", "false", "print the configuration as it would be used, without secrets, and exit", toggle(nil), oneRun),
 			opt("sample-config", "", "false", "print a configuration file with every key and its default, and exit", toggle(nil), oneRun),
+			opt("completion", "SHELL", "", "print the script by which a shell completes our options, and exit", choice(discard, options.Shells), oneRun),
+			opt("manual", "SECTION", "", "print a page of the manual, for man -l, and exit: 8 is about this program, 5 about its configuration file", choice(discard, ManualSections), oneRun),
 		}},
 	},
 }

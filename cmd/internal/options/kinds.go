@@ -22,6 +22,23 @@ type Redactor interface {
 	Redact(value string) string
 }
 
+// A Bounded is a [Kind] that says which values it takes, as in "one of a, b" or
+// "1 to 100".
+type Bounded interface {
+	Allowed() string
+}
+
+// Allowed is a kind that takes what allowed says.
+func Allowed[S any](k Kind[S], allowed string) Kind[S] { return bounded[S]{k, allowed} }
+
+type bounded[S any] struct {
+	Kind[S]
+	allowed string
+}
+
+// Allowed implements [Bounded].
+func (b bounded[S]) Allowed() string { return b.allowed }
+
 // A Setter is a [Kind] with one value.
 type Setter[S any] func(s *S, value string) error
 
@@ -82,7 +99,7 @@ func Address[S any](field func(*S) *string) Kind[S] {
 
 // Choice takes an empty value where that is the default.
 func Choice[S any](field func(*S) *string, allowed []string) Kind[S] {
-	return Setter[S](func(s *S, v string) error {
+	return Allowed(Setter[S](func(s *S, v string) error {
 		i := slices.IndexFunc(allowed, func(a string) bool { return strings.EqualFold(a, v) })
 		if i < 0 && v != "" {
 			return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
@@ -92,60 +109,63 @@ func Choice[S any](field func(*S) *string, allowed []string) Kind[S] {
 		}
 		*field(s) = v
 		return nil
-	})
+	}), "one of "+strings.Join(allowed, ", "))
 }
 
 // Count is a number from least to most.
 func Count[S any](field func(*S) *int, least, most int) Kind[S] {
-	return Setter[S](func(s *S, v string) error {
+	return Allowed(Setter[S](func(s *S, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < least || n > most {
 			return fmt.Errorf("%q is not a number from %d to %d", v, least, most)
 		}
 		*field(s) = n
 		return nil
-	})
+	}), fmt.Sprintf("%d to %d", least, most))
 }
 
 // Size is a number of bytes from least to most.
 func Size[S any](field func(*S) *int64, least, most int64) Kind[S] {
-	return Setter[S](func(s *S, v string) error {
+	allowed := formatSize(least) + " to " + formatSize(most)
+	return Allowed(Setter[S](func(s *S, v string) error {
 		n, err := ParseSize(v)
 		if err != nil {
 			return err
 		}
 		if n < least || n > most {
-			return fmt.Errorf("%s is out of range: %s to %s", v, formatSize(least), formatSize(most))
+			return fmt.Errorf("%s is out of range: %s", v, allowed)
 		}
 		*field(s) = n
 		return nil
-	})
+	}), allowed)
 }
 
 // SizeOrZero is for sizes of which 0 has a meaning of its own.
 func SizeOrZero[S any](field func(*S) *int64, least, most int64) Kind[S] {
-	return Setter[S](func(s *S, v string) error {
+	above := Size(field, least, most)
+	return Allowed(Setter[S](func(s *S, v string) error {
 		if v == "0" {
 			*field(s) = 0
 			return nil
 		}
-		return Size(field, least, most).Set(s, []string{v})
-	})
+		return above.Set(s, []string{v})
+	}), "0, or "+formatSize(least)+" to "+formatSize(most))
 }
 
 // Duration is a time from least to most.
 func Duration[S any](field func(*S) *time.Duration, least, most time.Duration) Kind[S] {
-	return Setter[S](func(s *S, v string) error {
+	allowed := formatDuration(least) + " to " + formatDuration(most)
+	return Allowed(Setter[S](func(s *S, v string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil {
 			return fmt.Errorf("%q is not a time; write it like 90s, 5m or 1h30m", v)
 		}
 		if d < least || d > most {
-			return fmt.Errorf("%s is out of range: %s to %s", v, least, most)
+			return fmt.Errorf("%s is out of range: %s", v, allowed)
 		}
 		*field(s) = d
 		return nil
-	})
+	}), allowed)
 }
 
 // Toggle is a switch. Without a field it is one that is looked up by name.
@@ -212,4 +232,15 @@ func formatSize(n int64) string {
 		}
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// formatDuration writes a time as people do: 1h, not 1h0m0s.
+func formatDuration(d time.Duration) string {
+	text := d.String()
+	for _, nothing := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, nothing) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }

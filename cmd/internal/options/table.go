@@ -65,6 +65,9 @@ type Table[S any] struct {
 	Groups       []Group[S]
 }
 
+// Standard are the flags that package cli gives to every program.
+var Standard = []struct{ Name, Help string }{{"help", "explain the options, and exit"}, {"version", "print the version, and exit"}}
+
 // All yields the options without headlines.
 func (t *Table[S]) All() iter.Seq[*Option[S]] {
 	return func(yield func(*Option[S]) bool) {

@@ -31,30 +31,34 @@ func writeOption[S any](b *strings.Builder, o *Option[S]) {
 	if !o.isFlag() {
 		head = o.Key() + " (file and environment only)"
 	}
-	tail := ""
-	if o.Default != "" && o.Arg != "" {
-		tail = "; default " + o.Default
-	}
-	if allowed := allowedValues(o); allowed != "" {
-		tail = "; one of " + allowed + tail
-	}
 	fmt.Fprintf(b, "  %s\n", head)
-	for _, line := range Wrap(o.Help+tail, HelpWidth-8) {
+	for _, line := range Wrap(o.explanation(), HelpWidth-8) {
 		fmt.Fprintf(b, "        %s\n", line)
 	}
 }
 
-// allowedValues lists the values of options that have few.
-func allowedValues[S any](o *Option[S]) string {
-	err := error(nil)
-	if o.Kind != nil {
-		err = o.Kind.Set(new(S), []string{"\x00"})
+// allowed says which values the option takes; empty where the help says it.
+func (o *Option[S]) allowed() string {
+	if b, ok := o.Kind.(Bounded); ok {
+		return b.Allowed()
 	}
-	if err == nil {
-		return ""
+	return ""
+}
+
+// meaning is the help with what may be given.
+func (o *Option[S]) meaning() string {
+	if allowed := o.allowed(); allowed != "" {
+		return o.Help + "; " + allowed
 	}
-	_, list, _ := strings.Cut(err.Error(), " is none of ")
-	return list
+	return o.Help
+}
+
+// explanation is the meaning with what holds if nothing is given.
+func (o *Option[S]) explanation() string {
+	if o.Default != "" && o.Arg != "" {
+		return o.meaning() + "; default " + o.Default
+	}
+	return o.meaning()
 }
 
 // Wrap breaks a text into lines of a width.
@@ -91,11 +95,7 @@ func (t *Table[S]) Sample(head, tail string) string {
 }
 
 func writeKey[S any](b *strings.Builder, o *Option[S], texts []string) {
-	tail := ""
-	if allowed := allowedValues(o); allowed != "" {
-		tail = "; one of " + allowed
-	}
-	for _, line := range Wrap(o.Help+tail, HelpWidth-2) {
+	for _, line := range Wrap(o.meaning(), HelpWidth-2) {
 		fmt.Fprintf(b, "\n# %s", line)
 	}
 	fmt.Fprintf(b, "\n%s = %s\n", o.Key(), literal(o, texts))

@@ -123,11 +123,11 @@ func (t *Table[S]) Flags() []cli.Flag {
 		switch {
 		case !o.isFlag():
 		case o.Arg == "":
-			fs = append(fs, &cli.BoolFlag{Name: o.Name})
+			fs = append(fs, &cli.BoolFlag{Name: o.Name, Usage: o.Help})
 		case o.isList():
-			fs = append(fs, &cli.StringSliceFlag{Name: o.Name})
+			fs = append(fs, &cli.StringSliceFlag{Name: o.Name, Usage: o.Help})
 		default:
-			fs = append(fs, &cli.StringFlag{Name: o.Name})
+			fs = append(fs, &cli.StringFlag{Name: o.Name, Usage: o.Help})
 		}
 	}
 	return fs

@@ -123,7 +123,7 @@ func RunKeeper(args []string, log *slog.Logger) error {
 	if last, err := io.ReadAll(alive); err != nil || len(last) > 0 {
 		return err
 	}
-	lists, err := llapi.ReadPipe(keeperPipe)
+	lists, err := llapi.DrainPipe(keeperPipe)
 	if err != nil {
 		log.Warn("read what was sent to the process that died", "err", err)
 	}

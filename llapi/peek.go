@@ -9,7 +9,7 @@ import (
 
 // Peek waits for the next list of actions, and leaves it in the pipe: the next Recv
 // returns it. So it can be noted somewhere before it is taken, and whenever this
-// process dies it is in the one place or in the other (see [ReadPipe]). ok is false
+// process dies it is in the one place or in the other (see [DrainPipe]). ok is false
 // where only Recv can tell what comes next: an error, a message that has not come
 // whole, or one for an archive that is not ours.
 func (c *Copytool) Peek(ctx context.Context) (list ActionList, ok bool) {

@@ -157,6 +157,8 @@ type ActionList struct {
 	ArchiveID uint32
 	Flags     RequestFlags
 	Items     []Item
+
+	shared bool // more than one pipe got it
 }
 
 // RequestItem is one file of a [Request] (struct hsm_user_item).

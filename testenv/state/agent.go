@@ -28,6 +28,7 @@ type client struct {
 // the MDT knows the mount only. (The C library then drops what its own copytool
 // does not serve.)
 func (cl *client) send(l ActionList) {
+	l.shared = len(cl.pipes) > 1
 	for _, p := range cl.pipes {
 		p.queue = append(p.queue, l)
 		select {
@@ -184,9 +185,9 @@ func (a *Agent) close() {
 }
 
 // SendFailed tells that message l could not be written, since the copytool is
-// dead. Only now does the coordinator find out: if no other copytool of the
-// mount got the message, the agent is removed, and what it was just sent is
-// WAITING again. What it was sent earlier stays STARTED until it times out.
+// dead. Only now does the coordinator find out: what no other copytool of the mount
+// got is WAITING again, and the agent is removed if there is no other. What was
+// written into its pipe earlier stays STARTED until it times out.
 func (a *Agent) SendFailed(l ActionList) {
 	a.fs.begin()
 	defer a.fs.end()
@@ -196,21 +197,27 @@ func (a *Agent) SendFailed(l ActionList) {
 	lost := append([]ActionList{l}, a.queue...)
 	a.queue = nil
 	a.close()
-	if len(a.client.pipes) > 0 {
-		return
-	}
 	c := &a.fs.cdt
 	for _, list := range lost {
-		for _, item := range list.Items {
-			c.unsend(item, a.client.uuid)
-		}
+		c.unsend(list, a.client.uuid)
 	}
-	c.removeAgent(a.client.uuid)
+	if len(a.client.pipes) == 0 {
+		c.removeAgent(a.client.uuid)
+	}
 	c.kick()
 }
 
-// unsend puts a request that never reached its copytool back into the queue.
-func (c *coordinator) unsend(item Item, uuid string) {
+// unsend puts requests that reached no copytool back into the queue.
+func (c *coordinator) unsend(l ActionList, uuid string) {
+	if l.shared {
+		return
+	}
+	for _, item := range l.Items {
+		c.unsendItem(item, uuid)
+	}
+}
+
+func (c *coordinator) unsendItem(item Item, uuid string) {
 	for _, r := range c.byCookie[item.Cookie] {
 		if r.action != item.Action || r.status != StatusStarted {
 			continue

@@ -202,6 +202,29 @@ func TestSendToADeadAgent(t *testing.T) {
 	})
 }
 
+// TestSendFailsLate: the next copytool is there before the coordinator learns that
+// the message found nobody.
+func TestSendFailsLate(t *testing.T) {
+	inBubble(t, enabled, func(w *world) {
+		dead := w.tool(1)
+		w.archiveReq(w.file("f", "x"))
+		l, ok := dead.next()
+		if !ok {
+			t.Fatal("nothing sent")
+		}
+		c := w.tool(1)
+		c.mustIdle()
+		w.archiveReq(w.file("both", "x"))
+		both := c.mustNext(1)[0]
+		dead.SendFailed(l)
+		if it := c.mustNext(1)[0]; it.Cookie != l.Items[0].Cookie {
+			t.Errorf("sent %v, want what was sent to nobody", it)
+		}
+		c.mustIdle()
+		c.do(both)
+	})
+}
+
 // Section 5.7: a failover of the MDT.
 func TestRestartCoordinator(t *testing.T) {
 	inBubble(t, enabled, func(w *world) { // set for good

@@ -139,6 +139,8 @@ func TestH12FullFileSystem(t *testing.T) {
 
 	e.lustre.Fault("write", "errno=ENOSPC")
 	e.request("restore", paths...)
+	// A list tells of one of its items only that somebody waits: that of the reader is to come alone.
+	c.waitLogTimes(files, "received op=RESTORE")
 	c.waitLogTimes(restores, "held back for now")
 	if _, err := os.ReadFile(reader); err == nil {
 		t.Error("the read of a file for which there is no room succeeded")

@@ -109,7 +109,7 @@ func (d *download) fetchAll(ctx context.Context, piece int64) (crc uint64, err e
 func (d *download) fetch(ctx context.Context, data []byte, offset int64) error {
 	most := max(d.pool.options.Retries, 0)
 	for resumes := 0; ; resumes++ {
-		n, err := d.get(ctx, data, offset)
+		n, err := d.get(ctx, data, offset, resumes)
 		var bad badAnswer
 		var known *Error
 		switch {
@@ -135,14 +135,16 @@ type badAnswer struct{ error }
 // Unwrap gives the reason.
 func (e badAnswer) Unwrap() error { return e.error }
 
-// get makes one request for data, and says how much of it has arrived.
-func (d *download) get(ctx context.Context, data []byte, offset int64) (n int, err error) {
+// get makes one request for data, after so many others, and says how much of it has
+// arrived.
+func (d *download) get(ctx context.Context, data []byte, offset int64, others int) (n int, err error) {
 	o := &blob.DownloadStreamOptions{AccessConditions: ifMatches(d.options.ETag)}
 	whole := int64(len(data)) == d.options.Size
 	if !whole {
 		o.Range = blob.HTTPRange{Offset: offset, Count: int64(len(data))}
 	}
 	cl := &call{op: "get-blob", bytes: int64(len(data))}
+	cl.tries.Store(int32(others))
 	r, err := d.blob(d.name).DownloadStream(cl.context(ctx), o)
 	if err != nil {
 		return 0, err

@@ -31,9 +31,9 @@ func TestBusyServiceIsAskedAgain(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
-		case e.Status == http.StatusServiceUnavailable && e.Code == "ServerBusy":
+		case e.Status == http.StatusServiceUnavailable && e.Code == "ServerBusy" && e.Throttled() && e.Try == 1:
 			busy++
-		case e.Status < 300 && e.Op == "put-blob" && e.Sent == 1000 && e.Duration > 0:
+		case e.Status < 300 && e.Op == "put-blob" && e.Sent == 1000 && e.Duration > 0 && !e.Throttled() && e.Try == 2:
 			served++
 		}
 	}}, ContainerOptions{})
@@ -153,10 +153,13 @@ func (b *brokenAnswer) Read(p []byte) (int, error) {
 
 func TestBrokenAnswersAreResumed(t *testing.T) {
 	eachWay(t, func(t *testing.T, n Name, size int) {
-		var received atomic.Int64
+		var received, retries atomic.Int64
 		c := openContainer(t, PoolOptions{Observe: func(e RequestEvent) {
 			if e.Op == "get-blob" {
 				received.Add(e.Received)
+			}
+			if e.Try > 1 {
+				retries.Add(1)
 			}
 		}}, ContainerOptions{})
 		data := randomBytes(size)
@@ -175,6 +178,9 @@ func TestBrokenAnswersAreResumed(t *testing.T) {
 		}
 		if got := received.Load(); got != int64(size) {
 			t.Errorf("%s: %d bytes received for %d: what had arrived was asked for again", n, got, size)
+		}
+		if got := retries.Load(); got != 3 {
+			t.Errorf("%s: %d retries were observed, want 3", n, got)
 		}
 	})
 }

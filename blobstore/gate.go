@@ -84,6 +84,13 @@ func (g *gate) used() int64 {
 	return g.inUse
 }
 
+// limit is the capacity of now.
+func (g *gate) limit() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.capacity
+}
+
 func (g *gate) enqueue(w *waiter, small bool) (*list.Element, *lane) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -32,12 +32,18 @@ type PoolOptions struct {
 // RequestEvent is one HTTP request.
 type RequestEvent struct {
 	Op       string // REST operation: "put-blob", "put-block", "put-block-list", "get-blob", "head-blob", ...
+	Try      int    // 1, and more for those that repeat one that failed
 	Status   int    // 0: no answer
 	Code     string // service error code, if any
 	Err      error  // why there was no answer, or not all of it
 	Sent     int64  // bytes of body
 	Received int64
 	Duration time.Duration // from the slot to the end of the answer
+}
+
+// Throttled tells whether the service asked for fewer requests.
+func (e RequestEvent) Throttled() bool {
+	return e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests
 }
 
 // Pool is what all containers of a process share. It is safe for concurrent use.
@@ -93,8 +99,14 @@ func NewPool(o PoolOptions) *Pool {
 // MemoryInUse is the number of bytes of buffers lent to transfers now.
 func (p *Pool) MemoryInUse() int64 { return p.memory.gate.used() }
 
+// MemoryLimit is the number of bytes that buffers may take.
+func (p *Pool) MemoryLimit() int64 { return p.memory.gate.limit() }
+
 // RequestsInFlight is the number of requests under way now.
 func (p *Pool) RequestsInFlight() int { return int(p.slots.used()) }
+
+// RequestsLimit is the number of requests that may be under way.
+func (p *Pool) RequestsLimit() int { return int(p.slots.limit()) }
 
 // SetBandwidth changes the limit, also of transfers under way: bytes per
 // second, 0 for none.

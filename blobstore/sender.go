@@ -18,6 +18,7 @@ type call struct {
 	op    string // REST operation, for observers
 	bytes int64  // that will move, for the order in which requests get a slot
 	data  []byte // body of the request; nil: the SDK's own, if any
+	tries atomic.Int32
 
 	mu   sync.Mutex // guards last
 	last *body      // of the latest try
@@ -80,7 +81,7 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	s.prepare(req, c)
-	x := &exchange{pool: s.pool, sent: time.Now(), event: RequestEvent{Op: c.op, Sent: max(req.ContentLength, 0)}}
+	x := &exchange{pool: s.pool, sent: time.Now(), event: RequestEvent{Op: c.op, Try: int(c.tries.Add(1)), Sent: max(req.ContentLength, 0)}}
 	// RoundTrip and not a Client: no redirects, and no URL, which may hold a
 	// SAS, in the text of its errors.
 	resp, err := s.pool.transport.RoundTrip(req)
@@ -143,13 +144,11 @@ type exchange struct {
 func (x *exchange) answered(ctx context.Context, resp *http.Response) {
 	x.event.Status = resp.StatusCode
 	x.event.Code = resp.Header.Get("x-ms-error-code")
-	switch resp.StatusCode {
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+	switch {
+	case x.event.Throttled():
 		x.pool.pause.busy(x.sent, retryAfter(resp.Header))
-	default:
-		if resp.StatusCode < http.StatusInternalServerError {
-			x.pool.pause.succeeded(x.sent)
-		}
+	case resp.StatusCode < http.StatusInternalServerError:
+		x.pool.pause.succeeded(x.sent)
 	}
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		x.finish(nil)

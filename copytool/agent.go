@@ -103,7 +103,7 @@ func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, 
 		doubt: make(chan struct{}, 1),
 	}
 	a.sched = newScheduler(o.Limits, a.run, a.sizeOf, o.Journal.ended)
-	a.metrics.watch(a.sched)
+	a.metrics.watch(a)
 	return a, nil
 }
 

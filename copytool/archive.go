@@ -143,7 +143,7 @@ func (j *job) upload(ctx context.Context, s *source, path string, name blobstore
 	if err == nil {
 		j.bytes = s.attr.Size
 		j.t.moved.Store(s.attr.Size)
-		j.metrics.bytes.WithLabelValues("archive").Add(float64(s.attr.Size))
+		j.metrics.archived.Add(float64(s.attr.Size))
 		return info, nil
 	}
 	// A file that shrinks under the upload fails in many ways; the version tells.

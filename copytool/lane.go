@@ -4,6 +4,13 @@ package copytool
 // reserved for small ones. A small one is through in about a second.
 const largeFile = 64 << 20
 
+// Names of lanes: those of the actions in them.
+const (
+	opArchive = "ARCHIVE"
+	opRestore = "RESTORE"
+	opRemove  = "REMOVE"
+)
+
 // A lane is the tasks of one kind, and how many of them may run. All fields are
 // guarded by the scheduler's mu.
 type lane struct {
@@ -19,7 +26,8 @@ type lane struct {
 	// turn came, so it has waited for longer than anything in normal.
 	urgent, large, normal fifo
 
-	waiting      int // in a queue, or for another action on the same file
+	waiting      int // in a queue, for another action on the same file, or resting
+	resting      int // their end was not taken
 	running      int
 	largeRunning int
 	parked       int // run without a slot; see scheduler.park

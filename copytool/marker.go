@@ -108,7 +108,7 @@ func (j *job) markParents(ctx context.Context) {
 			continue
 		}
 		if m.etag, err = j.writeMarker(ctx, dir, attr, m); err != nil {
-			j.metrics.markers.WithLabelValues("failed").Inc()
+			j.metrics.markersFailed.Inc()
 			j.log.Warn("the marker of a directory is not written; a later file in it tries again", "dir", dir, "err", err)
 			continue
 		}
@@ -131,7 +131,7 @@ func (j *job) writeMarker(ctx context.Context, dir string, attr Attr, m marker) 
 	for range maxAttempts {
 		info, err := j.putMarker(ctx, dir, name, attr, cond)
 		if err == nil {
-			j.metrics.markers.WithLabelValues("written").Inc()
+			j.metrics.markersWritten.Inc()
 			return info.ETag, nil
 		}
 		if !errors.Is(err, blobstore.ErrExists) && !errors.Is(err, blobstore.ErrChanged) {

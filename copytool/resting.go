@@ -8,6 +8,7 @@ import "time"
 func (s *scheduler) rest(l *lane, t *task, d time.Duration) {
 	t.in = &s.resting
 	t.lane.waiting++
+	t.lane.resting++
 	t.unheard = s.unheard.PushBack(t)
 	t.ending.Store(false)
 	if t.failed {

@@ -35,7 +35,7 @@ func (j *job) doRestore(ctx context.Context) error {
 	}
 	j.bytes = attr.Size
 	j.t.moved.Store(attr.Size)
-	j.metrics.bytes.WithLabelValues("restore").Add(float64(attr.Size))
+	j.metrics.restored.Add(float64(attr.Size))
 	return nil
 }
 

@@ -48,7 +48,7 @@ func newScheduler(l Limits, run func(context.Context, *task) time.Duration, size
 	s := &scheduler{
 		run: run, size: size, double: double,
 		tasks: map[key]*task{}, files: map[llapi.FID]*fileLine{}, started: map[*task]struct{}{},
-		restores: newLane("RESTORE", l.Restores), archives: newLane("ARCHIVE", l.Archives), removes: newLane("REMOVE", l.Removes),
+		restores: newLane(opRestore, l.Restores), archives: newLane(opArchive, l.Archives), removes: newLane(opRemove, l.Removes),
 		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
 	}
 	s.removes.largeLimit = s.removes.limit
@@ -138,6 +138,9 @@ func (s *scheduler) wait(l *lane, t *task) {
 // waitsNoMore is for a task that leaves its queue.
 func (s *scheduler) waitsNoMore(t *task) {
 	t.lane.waiting--
+	if t.in == &s.resting {
+		t.lane.resting--
+	}
 	if t.unheard != nil {
 		s.unheard.Remove(t.unheard)
 		t.unheard = nil
@@ -380,23 +383,6 @@ func (s *scheduler) abort(cause error) {
 	s.dispatch()
 	s.mu.Unlock()
 	s.workers.Wait()
-}
-
-// laneState is a lane in numbers.
-type laneState struct {
-	name             string
-	waiting, running int
-	parked           int
-}
-
-func (s *scheduler) state() []laneState {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	states := make([]laneState, 0, 3)
-	for _, l := range s.lanes()[1:] {
-		states = append(states, laneState{l.name, l.waiting, l.running, l.parked})
-	}
-	return states
 }
 
 // due returns the running tasks, and those waiting ones of which the coordinator

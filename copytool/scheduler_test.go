@@ -125,7 +125,9 @@ func TestLanesHaveLimitsOfTheirOwn(t *testing.T) {
 		restore, remove := testTask(llapi.ActionRestore, 100, 100), testTask(llapi.ActionRemove, 101, 101)
 		st.submit(append(tasks, restore, remove), nil)
 		synctest.Wait()
-		want := []laneState{{"RESTORE", 0, 1, 0}, {"ARCHIVE", 3, 2, 0}, {"REMOVE", 0, 1, 0}}
+		want := []laneState{
+			{name: "RESTORE", limit: 1, running: 1}, {name: "ARCHIVE", limit: 2, waiting: 3, running: 2, oldest: tasks[2].received}, {name: "REMOVE", limit: 1, running: 1},
+		}
 		if got := st.state(); !slices.Equal(got, want) {
 			t.Errorf("lanes: %v, want %v", got, want)
 		}

@@ -80,20 +80,33 @@ func (q *fifo) push(t *task) {
 	q.tasks = append(q.tasks, t)
 }
 
-func (q *fifo) pop() *task {
+// front is the task that is next, which stays; nil if there is none.
+func (q *fifo) front() *task {
 	for q.head < len(q.tasks) {
-		t := q.tasks[q.head]
-		q.tasks[q.head] = nil
-		q.head++
-		if q.head > len(q.tasks)/2 {
-			n := copy(q.tasks, q.tasks[q.head:])
-			clear(q.tasks[n:])
-			q.tasks, q.head = q.tasks[:n], 0
-		}
-		if t.in == q {
-			t.in = nil
+		if t := q.tasks[q.head]; t.in == q {
 			return t
 		}
+		q.drop()
 	}
 	return nil
+}
+
+func (q *fifo) pop() *task {
+	t := q.front()
+	if t != nil {
+		q.drop()
+		t.in = nil
+	}
+	return t
+}
+
+// drop forgets the first entry, whatever it is.
+func (q *fifo) drop() {
+	q.tasks[q.head] = nil
+	q.head++
+	if q.head > len(q.tasks)/2 {
+		n := copy(q.tasks, q.tasks[q.head:])
+		clear(q.tasks[n:])
+		q.tasks, q.head = q.tasks[:n], 0
+	}
 }

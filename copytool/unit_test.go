@@ -262,28 +262,3 @@ func TestShorten(t *testing.T) {
 		}
 	}
 }
-
-func TestMetricsTellOutcomes(t *testing.T) {
-	m := NewMetrics()
-	m.Build("v1")
-	r := newRig(t, func(o *Options) { o.Metrics = m })
-	r.archive(r.write("f", "content"))
-	r.stop()
-	m.ObserveRequest(blobstore.RequestEvent{Op: "put-blob", Status: 201})
-	families, err := m.Gatherer().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, f := range families {
-		for _, x := range f.GetMetric() {
-			got = append(got, f.GetName()+" "+x.String())
-		}
-	}
-	all := strings.Join(got, "\n")
-	for _, name := range []string{"actions_total", "bytes_total", "queue_depth", "actions_in_flight", "build_info", "blob_requests_total"} {
-		if !strings.Contains(all, namespace+"_"+name+" ") {
-			t.Errorf("no metric %s", name)
-		}
-	}
-}

@@ -146,8 +146,8 @@ func (m *Mover) read(families map[string]*dto.MetricFamily) {
 			m.Failed += n
 		}
 	})
-	each("bytes_total", func(l map[string]string, n int64) {
-		if l["direction"] == "archive" {
+	each("action_bytes_total", func(l map[string]string, n int64) {
+		if l["op"] == "ARCHIVE" {
 			m.BytesArchived += n
 		} else {
 			m.BytesRestored += n

@@ -23,9 +23,9 @@ lhsm_azblob_queue_depth{op="ARCHIVE"} 40
 lhsm_azblob_actions_total{code="OK",op="ARCHIVE"} 1e+03
 lhsm_azblob_actions_total{code="OK",op="REMOVE"} 5
 lhsm_azblob_actions_total{code="FileChanged",op="ARCHIVE"} 2
-# TYPE lhsm_azblob_bytes_total counter
-lhsm_azblob_bytes_total{direction="archive"} 4096
-lhsm_azblob_bytes_total{direction="restore"} 100
+# TYPE lhsm_azblob_action_bytes_total counter
+lhsm_azblob_action_bytes_total{op="ARCHIVE"} 4096
+lhsm_azblob_action_bytes_total{op="RESTORE"} 100
 # TYPE lhsm_azblob_build_info gauge
 lhsm_azblob_build_info{version="v1"} 1
 # TYPE lhsm_azblob_memory_in_use_bytes gauge

@@ -21,15 +21,15 @@ const (
 // themselves, as an identity's do, have no end.
 type expiries []*blobstore.Container
 
-// secondsLeft is the time until the first credential ends; without an end, +Inf.
-func (e expiries) secondsLeft() float64 {
-	left := math.Inf(1)
+// firstEnd is when the first credential ends, in Unix time; without an end, +Inf.
+func (e expiries) firstEnd() float64 {
+	first := math.Inf(1)
 	for _, c := range e {
 		if end, ok := c.CredentialExpiry(); ok {
-			left = min(left, time.Until(end).Seconds())
+			first = min(first, float64(end.Unix()))
 		}
 	}
-	return left
+	return first
 }
 
 func (e expiries) warn(log *slog.Logger) {

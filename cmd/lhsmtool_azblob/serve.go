@@ -44,14 +44,12 @@ func serve(ctx context.Context, s *mover.Settings, stdout, stderr io.Writer) err
 	s.Pool.UserAgent, s.Pool.Logger, s.Pool.Observe = programName+"/"+version, log, metrics.ObserveRequest
 	pool := blobstore.NewPool(s.Pool)
 	defer pool.Close()
-	metrics.Watch("memory_in_use_bytes", "Bytes of transfer buffers in use.", func() float64 { return float64(pool.MemoryInUse()) })
-	metrics.Watch("memory_limit_bytes", "What --memory allows.", func() float64 { return float64(s.Pool.Memory) })
-
+	watchPool(metrics, pool)
 	archives, credentials, err := openArchives(ctx, s, pool)
 	if err != nil {
 		return err
 	}
-	metrics.Watch("credential_expiry_seconds", "Seconds until the first SAS ends; +Inf for credentials that renew themselves.", credentials.secondsLeft)
+	watchCredentials(metrics, credentials)
 	if s.Check {
 		return reportCheck(stdout, mount, archives)
 	}

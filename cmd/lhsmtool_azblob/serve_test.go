@@ -120,7 +120,7 @@ func TestServe(t *testing.T) {
 	}
 	_, metrics := get(t, "http://"+listening.Address+"/metrics")
 	for _, want := range []string{
-		`lhsm_azblob_actions_total{code="OK",op="ARCHIVE"} 1`, `lhsm_azblob_bytes_total{direction="archive"} 7`, `lhsm_azblob_blob_requests_total{code="201",op="put-blob"} 1`,
+		`lhsm_azblob_actions_total{code="OK",op="ARCHIVE"} 1`, `lhsm_azblob_action_bytes_total{op="ARCHIVE"} 7`, `lhsm_azblob_blob_requests_total{code="",op="put-blob",status="201"} 1`,
 		`lhsm_azblob_queue_depth{op="ARCHIVE"} 0`, `lhsm_azblob_actions_in_flight{op="RESTORE"} 0`, "lhsm_azblob_memory_in_use_bytes ", "lhsm_azblob_build_info{",
 	} {
 		if !strings.Contains(metrics, want) {

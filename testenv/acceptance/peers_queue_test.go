@@ -169,7 +169,7 @@ func TestP22MarkersAreAwaited(t *testing.T) {
 	e.gate.Fault(isMarkerOf("other"), -1, gate.Refuse(http.StatusForbidden, "AuthorizationFailure"))
 	e.archived("other/f", []byte("content"))
 	c.waitLog("the marker of a directory is not written")
-	c.wantMetric(`lhsm_azblob_markers_total{result="failed"}`, 1)
+	c.wantMetric(`lhsm_azblob_directory_markers_total{result="failed"}`, 1)
 }
 
 // TestP23FileIDOfAnArchive is neither the blob's name nor a path to read from.

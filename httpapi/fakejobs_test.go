@@ -18,12 +18,14 @@ import (
 
 // fakeJobs is an engine in which nothing happens but what a test says.
 type fakeJobs struct {
-	mu       sync.Mutex // guards what follows
-	jobs     []jobs.Job // by id, from 1
-	results  []jobs.FileResult
-	broken   error // of Results, after the last
-	watching int
-	changed  chan struct{} // closed and replaced on every change
+	mu        sync.Mutex // guards what follows
+	jobs      []jobs.Job // by id, from 1
+	results   []jobs.FileResult
+	broken    error // of Results, after the last
+	totals    jobs.Totals
+	totalsErr error
+	watching  int
+	changed   chan struct{} // closed and replaced on every change
 }
 
 func newFake() *fakeJobs { return &fakeJobs{changed: make(chan struct{})} }
@@ -94,6 +96,8 @@ func (f *fakeJobs) Current(context.Context) (jobs.Job, bool, error) {
 	}
 	return jobs.Job{}, false, nil
 }
+
+func (f *fakeJobs) Totals(context.Context) (jobs.Totals, error) { return f.totals, f.totalsErr }
 
 func (f *fakeJobs) Create(ctx context.Context, spec jobs.Spec) (jobs.Job, bool, error) {
 	for _, p := range spec.Prefixes {

@@ -54,6 +54,7 @@ var probes = map[string]probe{
 	"GET /v1/jobs/{id}/events 204":  {path: "/v1/jobs/1/events", headers: []string{"Last-Event-ID", "LAST"}},
 	"GET /v1/jobs/{id}/events 404":  {path: "/v1/jobs/99/events"},
 	"GET /v1/events 200":            {},
+	"GET /metrics 200":              {},
 	"GET /v1/status 200":            {},
 	"GET /v1/status 400":            {path: "/v1/status?verbose=1"},
 	"GET /v1/explain 200":           {path: "/v1/explain?path=/f"},

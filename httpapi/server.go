@@ -32,11 +32,17 @@ type Follower interface {
 	Explain(ctx context.Context, path string) (jobs.Explanation, error)
 }
 
+// A Summer adds up what all jobs have done.
+type Summer interface {
+	Totals(ctx context.Context) (jobs.Totals, error)
+}
+
 // Jobs is the engine behind the API: a *jobs.Manager.
 type Jobs interface {
 	Reader
 	Changer
 	Follower
+	Summer
 }
 
 // Options are what a [Server] is made of.
@@ -80,6 +86,7 @@ func New(o Options) *Server {
 		{pattern: "GET /v1/events", handle: s.events},
 		{pattern: "GET /v1/status", handle: s.status},
 		{pattern: "GET /v1/explain", handle: s.explain},
+		{pattern: "GET /metrics", handle: s.metrics()},
 		{pattern: "GET /v1/openapi.json", handle: openapi, open: true},
 	}
 	for _, at := range []string{"/amlFilesystem", armPath} {

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -181,6 +182,9 @@ func TestQueueRuns(t *testing.T) {
 	if _, _, err := m.Create(t.Context(), jobs.Spec{IfBusy: jobs.BusyFail}); !errors.Is(err, jobs.ErrBusy) {
 		t.Errorf("IfBusy=fail: %v", err)
 	}
+	if sum := totals(t, m); sum.Jobs[jobs.Queued] != 1 || !sum.OldestQueued.Equal(second.Created) || sum.Since.FilesExported != 0 {
+		t.Errorf("totals while the second waits: %+v", sum)
+	}
 	close(gate)
 	if job := awaitEnd(t, m, second.ID); job.Counters.FilesSkipped != 5 || job.Counters.FilesFound != 5 {
 		t.Errorf("second: %+v", job)
@@ -192,4 +196,17 @@ func TestQueueRuns(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].PercentComplete != 100 || list[1].Counters.FilesExported != 5 {
 		t.Errorf("Jobs: %+v, %v", list, err)
 	}
+	want := jobs.Since{Ended: map[jobs.State]int64{jobs.Completed: 2, jobs.CompletedPartial: 0, jobs.Canceled: 0, jobs.Failed: 0}, FilesExported: 5, BytesExported: 5 * 7}
+	if sum := totals(t, m); !reflect.DeepEqual(sum.Since, want) || sum.Jobs[jobs.Completed] != 2 || sum.Jobs[jobs.Queued] != 0 || !sum.OldestQueued.IsZero() {
+		t.Errorf("totals at the end: %+v, want since %+v", sum, want)
+	}
+}
+
+func totals(t *testing.T, m *jobs.Manager) jobs.Totals {
+	t.Helper()
+	sum, err := m.Totals(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
 }

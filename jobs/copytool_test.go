@@ -95,6 +95,9 @@ func TestReasonOnTheFile(t *testing.T) {
 	if job.State != jobs.CompletedPartial || job.Counters.FilesExported != 1 || job.Counters.FilesFailed != 1 {
 		t.Fatalf("job: %+v", job)
 	}
+	if s := totals(t, m).Since; s.FilesExported != 1 || s.FilesFailed != 1 || s.Ended[jobs.CompletedPartial] != 1 {
+		t.Errorf("totals: %+v", s)
+	}
 	if r := job.FirstErrors[0]; r.Path != "/bad" || r.ErrorCode != "LustreError" || !strings.Contains(r.Message, "input/output error") {
 		t.Errorf("failure: %+v", r)
 	}

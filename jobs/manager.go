@@ -56,6 +56,8 @@ type Manager struct {
 	log    *slog.Logger
 	kick   chan struct{} // something is in the queue
 
+	sums sums
+
 	createMu sync.Mutex // makes Create one step: look, then add
 
 	mu      sync.Mutex    // guards what follows
@@ -317,7 +319,11 @@ func (m *Manager) cancelQueued(ctx context.Context, id int64, drain bool) (*run,
 	if job.Started.IsZero() {
 		m.queue = slices.Delete(m.queue, i, i+1)
 		job.State, job.Finished = Canceled, time.Now().UTC()
-		return nil, m.store.finish(ctx, job)
+		if err := m.store.finish(ctx, job); err != nil {
+			return nil, err
+		}
+		m.sums.ended(job.State)
+		return nil, nil
 	}
 	job.State, m.queue[i].State = Cancelling, Cancelling
 	return nil, m.store.saveState(ctx, job, progress{drain: drain})

@@ -71,6 +71,9 @@ func TestQueue(t *testing.T) {
 	if job, err := m.Cancel(t.Context(), second.ID, false); !errors.Is(err, jobs.ErrFinished) || job.ID != second.ID {
 		t.Errorf("Cancel again: %+v, %v", job, err)
 	}
+	if sum := totals(t, m); sum.Since.Ended[jobs.Canceled] != 1 || sum.Jobs[jobs.Canceled] != 1 || sum.Jobs[jobs.Queued] != 1 || !sum.OldestQueued.Equal(first.Created) {
+		t.Errorf("totals: %+v", sum)
+	}
 	if _, err := m.Cancel(t.Context(), 99, false); !errors.Is(err, jobs.ErrNotFound) {
 		t.Errorf("Cancel of nothing: %v", err)
 	}

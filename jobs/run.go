@@ -173,6 +173,7 @@ func (r *run) commit(ctx context.Context, f func(t tx, c *change) error) error {
 		return fmt.Errorf("store the progress of job %d: %w", job.ID, err)
 	}
 	r.lastLine = line
+	r.m.sums.files(&job.Counters, &c.counters)
 	r.apply(c)
 	return nil
 }
@@ -314,6 +315,7 @@ func (r *run) finish(ctx context.Context, s State, code Code, message string) er
 	if err := r.m.store.finish(ctx, job); err != nil {
 		return err
 	}
+	r.m.sums.ended(s)
 	r.mu.Lock()
 	r.job = job
 	r.mu.Unlock()

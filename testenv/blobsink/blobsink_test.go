@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -101,11 +106,107 @@ func TestMetadataCopyDeleteStats(t *testing.T) {
 	}
 	c.do("DELETE", "/data/b", nil, 202)
 	c.do("DELETE", "/data/b", nil, 404)
-	c.do("GET", "/data?restype=container&comp=list", nil, 200)
-	c.url = strings.TrimSuffix(c.url, "/sink")
-	_, body := c.do("GET", "/-/stats", nil, 200)
-	var st Stats
-	if err := json.Unmarshal(body, &st); err != nil || st.Requests["delete-blob"] != 2 || st.BytesIn != 3 || st.Blobs != 1 {
-		t.Errorf("stats are %s, %v", body, err)
+	for range 2 { // asking does not count
+		st, err := FetchStats(t.Context(), s.StatsURL())
+		if err != nil || st.Requests["delete-blob"] != 2 || st.BytesIn != 3 || st.Blobs != 1 || len(st.Requests) != 5 {
+			t.Errorf("stats are %v, %v", st, err)
+		}
+	}
+}
+
+func TestListInPages(t *testing.T) {
+	c := newClient(t, Start(t, Zeros, false))
+	for _, name := range []string{"b/2", "a", "b/1", "c", "b2", "other"} {
+		c.do("PUT", "/data/"+name, []byte(name), 201, "x-ms-meta-owner", "7")
+	}
+	c.do("PUT", "/data2/z", nil, 201)
+	for _, tt := range []struct{ query, want string }{
+		{"", "a b/1 b/2 b2 c other"},
+		{"&delimiter=/", "a b/ b2 c other"},
+		{"&delimiter=/&prefix=b/", "b/1 b/2"},
+		{"&prefix=b", "b/1 b/2 b2"},
+		{"&prefix=none", ""},
+		{"&maxresults=2", "a b/1 | b/2 b2 | c other"},
+		{"&maxresults=2&delimiter=/", "a b/ | b2 c | other"},
+	} {
+		var got []string
+		for marker := ""; ; {
+			_, body := c.do("GET", "/data?restype=container&comp=list"+tt.query+"&marker="+url.QueryEscape(marker), nil, 200)
+			var page struct {
+				Blobs []struct {
+					Name   string
+					Length int `xml:"Properties>Content-Length"`
+				} `xml:"Blobs>Blob"`
+				Folders    []listedFolder `xml:"Blobs>BlobPrefix"`
+				NextMarker string
+			}
+			if err := xml.Unmarshal(body, &page); err != nil {
+				t.Fatalf("%s: %v", body, err)
+			}
+			var names []string
+			for _, b := range page.Blobs {
+				names = append(names, b.Name)
+				if b.Length != len(b.Name) || !strings.Contains(string(body), "<owner>7</owner>") {
+					t.Errorf("%s in %s", b.Name, body)
+				}
+			}
+			for _, f := range page.Folders {
+				names = append(names, f.Name)
+			}
+			slices.Sort(names)
+			got = append(got, strings.Join(names, " "))
+			if marker = page.NextMarker; marker == "" {
+				break
+			}
+		}
+		if s := strings.Join(got, " | "); s != tt.want {
+			t.Errorf("list %s: %q, want %q", tt.query, s, tt.want)
+		}
+	}
+}
+
+// TestFilesHaveTheBytesOfBlobs holds the three forms of a fill against each other:
+// as a reader, as a file with holes, and as what comes back.
+func TestFilesHaveTheBytesOfBlobs(t *testing.T) {
+	const size = 2*SparsePeriod + 3<<19
+	file, err := os.Create(filepath.Join(t.TempDir(), "sparse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := Sparse.WriteTo(file, size); err != nil {
+		t.Fatal(err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(file.Fd()), &st); err != nil || st.Size != size || st.Blocks*512 > 4<<20 {
+		t.Errorf("file of %d bytes, %d of them data, %v", st.Size, st.Blocks*512, err)
+	}
+	c := newClient(t, Start(t, Sparse, false))
+	for _, at := range []int64{0, patternSize - 7, SparsePeriod - 7, SparsePeriod + patternSize - 7, 2*SparsePeriod - 7} {
+		want, got := make([]byte, 4096), make([]byte, 4096)
+		_, _ = Sparse.Content().ReadAt(want, at)
+		if _, err := file.ReadAt(got, at); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("at %d the file has other bytes, %v", at, err)
+		}
+	}
+	c.do("PUT", "/data/big?comp=block&blockid=QUE%3D", make([]byte, 1<<20), 201)
+	list := "<BlockList>" + strings.Repeat("<Latest>QUE=</Latest>", 300) + "</BlockList>"
+	c.do("PUT", "/data/big?comp=blocklist", []byte(list), 201)
+	at := int64(SparsePeriod - 7)
+	want := make([]byte, 4096)
+	_, _ = Sparse.Content().ReadAt(want, at)
+	if _, got := c.do("GET", "/data/big", nil, 206, "Range", fmt.Sprintf("bytes=%d-%d", at, at+4095)); !bytes.Equal(got, want) {
+		t.Error("the blob has other bytes")
+	}
+}
+
+func TestFillNames(t *testing.T) {
+	for _, f := range []Fill{Zeros, Pattern, Sparse} {
+		if got, err := ParseFill(f.String()); err != nil || got != f {
+			t.Errorf("%v is parsed as %v, %v", f, got, err)
+		}
+	}
+	if _, err := ParseFill("gold"); err == nil || !strings.Contains(err.Error(), "zeros, pattern, sparse") {
+		t.Errorf("gold: %v", err)
 	}
 }

@@ -9,9 +9,9 @@
 // It remembers of each blob its length, ETag, metadata and properties, and
 // honours If-Match and If-None-Match. It does not check signatures or checksums.
 // What it gives back is zeros or, so that checksums hold, a pattern that
-// [Fill.Reader] can make input files of.
+// [Fill.Reader] and [Fill.WriteTo] can make input files of.
 //
 // Requests served: Put Blob, Put Block, Put Block List, Get Blob, Get Blob
-// Properties, Set Blob Metadata, Delete Blob, Copy Blob, and an empty List Blobs.
-// GET /-/stats gives the [Stats] as JSON.
+// Properties, Set Blob Metadata, Delete Blob, Copy Blob, and List Blobs.
+// GET /-/stats gives the [Stats] as JSON; it is no request that they count.
 package blobsink

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,41 +21,94 @@ type Fill int
 const (
 	Zeros   Fill = iota // nothing but zeros
 	Pattern             // the same MiB of random bytes again and again
+	Sparse              // that MiB, then zeros, every SparsePeriod
 )
+
+// fillNames are what ParseFill understands, in the order of the fills.
+var fillNames = []string{"zeros", "pattern", "sparse"}
+
+// ParseFill gives the fill of that name: zeros, pattern or sparse.
+func ParseFill(name string) (Fill, error) {
+	i := slices.Index(fillNames, name)
+	if i < 0 {
+		return 0, fmt.Errorf("%q is no fill: it is %s", name, strings.Join(fillNames, ", "))
+	}
+	return Fill(i), nil
+}
+
+// String is the name.
+func (f Fill) String() string { return fillNames[f] }
 
 const (
 	patternSize = 1 << 20
-	sendSize    = 4 << 20 // of the file that answers are sent from: patterns one after the other
+	// SparsePeriod is how far one piece of data in a sparse blob is from the next.
+	SparsePeriod = 100 << 20
 )
+
+// period is after how many bytes the fill repeats, and the size of the file that
+// answers are sent from: that of the pattern is several of them.
+func (f Fill) period() int64 {
+	if f == Sparse {
+		return SparsePeriod
+	}
+	return 4 * patternSize
+}
+
+// DataAt is where the next byte that need not be zero is, at off or behind it.
+func (f Fill) DataAt(off int64) int64 {
+	if f == Sparse && off%SparsePeriod >= patternSize {
+		return off - off%SparsePeriod + SparsePeriod
+	}
+	return off
+}
+
+// HoleAt is where the data end that are at off.
+func (f Fill) HoleAt(off int64) int64 {
+	if f == Sparse {
+		return off - off%SparsePeriod + patternSize
+	}
+	return math.MaxInt64
+}
 
 // Reader gives n bytes of the fill, as an input file that will have the right
 // checksum when it comes back.
-func (f Fill) Reader(n int64) io.Reader {
-	return io.LimitReader(&fillReader{block: f.block()}, n)
-}
+func (f Fill) Reader(n int64) io.Reader { return io.NewSectionReader(f.Content(), 0, n) }
 
-// block is the unit that repeats.
-func (f Fill) block() []byte {
-	b := make([]byte, patternSize)
-	if f == Pattern {
-		_, _ = rand.NewChaCha8([32]byte{'b', 'l', 'o', 'b'}).Read(b) // never fails
+// Content is the fill without an end.
+func (f Fill) Content() io.ReaderAt {
+	c := content{fill: f, pattern: make([]byte, patternSize)}
+	if f != Zeros {
+		_, _ = rand.NewChaCha8([32]byte{'b', 'l', 'o', 'b'}).Read(c.pattern) // never fails
 	}
-	return b
+	return c
 }
 
-type fillReader struct {
-	block []byte
-	off   int
+type content struct {
+	fill    Fill
+	pattern []byte
 }
 
-func (r *fillReader) Read(p []byte) (int, error) {
-	n := copy(p, r.block[r.off:])
-	r.off = (r.off + n) % len(r.block)
+// ReadAt implements io.ReaderAt. It never comes to an end.
+func (c content) ReadAt(p []byte, off int64) (n int, _ error) {
+	for n < len(p) {
+		at := off + int64(n)
+		rest := p[n:]
+		if data := c.fill.DataAt(at); data > at {
+			rest = rest[:min(int64(len(rest)), data-at)]
+			clear(rest)
+			n += len(rest)
+			continue
+		}
+		n += copy(rest, c.pattern[at%patternSize:])
+	}
 	return n, nil
 }
 
 // source is the file in memory that answers are sent from.
-type source struct{ fd int }
+type source struct {
+	fd     int
+	period int64
+}
 
 func newSource(f Fill) (*source, error) {
 	fd, err := unix.MemfdCreate("blobsink", unix.MFD_CLOEXEC)
@@ -60,19 +116,35 @@ func newSource(f Fill) (*source, error) {
 		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "blobsink")
-	if _, err := io.Copy(file, f.Reader(sendSize)); err != nil {
+	if err := f.WriteTo(file, f.period()); err != nil {
 		return nil, fmt.Errorf("fill the file in memory: %w", err)
 	}
 	dup, err := unix.Dup(fd) // the file's own would be closed by its finalizer
 	file.Close()
-	return &source{fd: dup}, err
+	return &source{dup, f.period()}, err
+}
+
+// WriteTo makes an empty file one of n bytes of the fill, with holes where the
+// fill is sparse.
+func (f Fill) WriteTo(file *os.File, n int64) error {
+	c := f.Content()
+	buf := make([]byte, patternSize)
+	for off := f.DataAt(0); off < n; off = f.DataAt(off) {
+		piece := buf[:min(f.HoleAt(off)-off, n-off, int64(len(buf)))]
+		_, _ = c.ReadAt(piece, off) // never fails
+		if _, err := file.WriteAt(piece, off); err != nil {
+			return err
+		}
+		off += int64(len(piece))
+	}
+	return file.Truncate(n)
 }
 
 // send writes n bytes of a blob from offset on.
 func (s *source) send(c net.Conn, offset, n int64) error {
 	for n > 0 {
-		at := offset % patternSize
-		piece := min(n, sendSize-at)
+		at := offset % s.period
+		piece := min(n, s.period-at)
 		if err := s.sendPiece(c, at, piece); err != nil {
 			return err
 		}

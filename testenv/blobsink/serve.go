@@ -79,7 +79,9 @@ func (s *Sink) serve(c net.Conn, r *bufio.Reader, req *request) error {
 		}
 		re.status, re.headers = no.status, map[string]string{"x-ms-error-code": no.code}
 	}
-	s.count(re.op, req.length, re.length)
+	if re.op != opStats {
+		s.count(re.op, req.length, re.length)
+	}
 	if s.latency > 0 {
 		time.Sleep(s.latency)
 	}
@@ -91,12 +93,13 @@ func (s *Sink) handle(req *request, list []byte) (re reply, err error) {
 	re = reply{status: http.StatusCreated}
 	comp := req.query.Get("comp")
 	switch {
-	case req.path == "/-/stats":
-		re.op, re.status = "stats", http.StatusOK
+	case req.path == statsPath:
+		re.op, re.status = opStats, http.StatusOK
 		re.body, err = json.Marshal(s.Stats())
 	case comp == "list":
 		re.op, re.status = "list-blobs", http.StatusOK
-		re.body = []byte(`<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs/><NextMarker/></EnumerationResults>`)
+		re.headers = map[string]string{"Content-Type": "application/xml"}
+		re.body, err = s.list(req)
 	case req.method == http.MethodPut && comp == "block":
 		re.op = "put-block"
 		s.stage(req)

@@ -24,6 +24,8 @@ type Server struct {
 	l   net.Listener
 }
 
+const accountPath = "/sink"
+
 // Listen starts to serve a sink on a port of this machine, 0 for a free one. With
 // secure it serves HTTPS under a certificate made for the purpose.
 func (s *Sink) Listen(port int, secure bool) (*Server, error) {
@@ -32,13 +34,13 @@ func (s *Sink) Listen(port int, secure bool) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	server := &Server{Sink: s, URL: "http://" + l.Addr().String() + "/sink", l: l}
+	server := &Server{Sink: s, URL: "http://" + l.Addr().String() + accountPath, l: l}
 	if secure {
 		pair, ca, err := certificate()
 		if err != nil {
 			return nil, err
 		}
-		server.CA, server.URL = ca, "https://"+l.Addr().String()+"/sink"
+		server.CA, server.URL = ca, "https://"+l.Addr().String()+accountPath
 		server.l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}})
 	}
 	// Ends when Close closes the listener.

@@ -1,8 +1,8 @@
 // Command blobsink runs the counting and discarding Blob service of package
 // blobsink for benchmarks.
 //
-// It prints its URL, then "ready", and serves until SIGTERM or SIGINT; then it
-// prints its counts as JSON. GET /-/stats gives those at any time. With -make N
+// It prints its URL and that of its counts, then "ready", and serves until SIGTERM
+// or SIGINT; then it prints its counts as JSON. With -make N
 // it writes N bytes of what its blobs are made of to standard output instead, to
 // be the input of a benchmark that checks sums.
 package main
@@ -34,13 +34,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	secure := flags.Bool("tls", false, "serve HTTPS; needs -ca")
 	caFile := flags.String("ca", "", "file to write the certificate to that clients must trust")
 	latency := flags.Duration("latency", 0, "time to hold every answer back")
-	pattern := flags.Bool("pattern", false, "blobs are made of a pattern and not of zeros")
+	content := flags.String("fill", "zeros", "what blobs are made of: zeros, pattern, or sparse, which is a MiB of pattern at the start of every 100 MiB")
 	size := flags.Int64("make", 0, "write so many bytes of blob to standard output, and end")
 	_ = flags.Parse(args) // exits by itself
 
-	fill := blobsink.Zeros
-	if *pattern {
-		fill = blobsink.Pattern
+	fill, err := blobsink.ParseFill(*content)
+	if err != nil {
+		return err
 	}
 	if *size > 0 {
 		_, err := io.Copy(out, fill.Reader(*size))
@@ -66,7 +66,13 @@ func serve(ctx context.Context, out io.Writer, fill blobsink.Fill, latency time.
 			return fmt.Errorf("write the certificate: %w", err)
 		}
 	}
-	fmt.Fprintf(out, "BLOBSINK_ENDPOINT=%s\nready\n", server.URL)
+	// Whoever asks for the counts need not trust the certificate.
+	counts, err := sink.Listen(0, false)
+	if err != nil {
+		return err
+	}
+	defer counts.Close()
+	fmt.Fprintf(out, "BLOBSINK_ENDPOINT=%s\nBLOBSINK_STATS=%s\nready\n", server.URL, counts.StatsURL())
 	<-ctx.Done()
 	return json.NewEncoder(out).Encode(sink.Stats())
 }

@@ -21,6 +21,8 @@ func TestRunServesAndCounts(t *testing.T) {
 	lines := bufio.NewScanner(r)
 	lines.Scan()
 	_, endpoint, ok := strings.Cut(lines.Text(), "BLOBSINK_ENDPOINT=")
+	lines.Scan()
+	_, counts, _ := strings.Cut(lines.Text(), "BLOBSINK_STATS=")
 	if lines.Scan(); !ok || lines.Text() != "ready" {
 		t.Fatalf("said %q, then %q", endpoint, lines.Text())
 	}
@@ -33,6 +35,9 @@ func TestRunServesAndCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
+	if st, err := blobsink.FetchStats(ctx, counts); err != nil || st.Requests["put-blob"] != 1 {
+		t.Errorf("counts so far are %v, %v", st, err)
+	}
 	stop()
 	lines.Scan()
 	var st blobsink.Stats
@@ -43,7 +48,7 @@ func TestRunServesAndCounts(t *testing.T) {
 
 func TestMakeWritesWhatBlobsAreMadeOf(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-make", "3000000", "-pattern"}, &out); err != nil {
+	if err := run(t.Context(), []string{"-make", "3000000", "-fill", "pattern"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	want, _ := io.ReadAll(blobsink.Pattern.Reader(3_000_000))

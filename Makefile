@@ -70,9 +70,9 @@ vulncheck: $(GOVULNCHECK) ## known vulnerabilities in what the programs call, st
 fuzz: ## run each fuzz target for FUZZTIME
 	testenv/fuzz.sh $(FUZZTIME)
 
-bench: build $(AZURITE) ## archive and restore one large and many small files through the whole path, and print figures
-	$(SANDBOX) $(BIN)/hsmbench -server sink
-	$(SANDBOX) $(BIN)/hsmbench -server azurite
+bench: build ## CPU, time, memory and requests of archives and restores, beside limits and a peer; CASES= SCALE= ROUNDS=
+	mkdir -p $(BUILD)/bench
+	$(SANDBOX) $(BIN)/hsmbench -cases '$(or $(CASES),*)' -scale $(or $(SCALE),0.0625) -rounds $(or $(ROUNDS),3) -json $(BUILD)/bench/results.json
 
 soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on two movers, every byte checked; SEED= repeats
 	$(GO) build -race -o $(BIN)/race/ ./cmd/lhsmtool_azblob

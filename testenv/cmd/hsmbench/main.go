@@ -1,14 +1,30 @@
-// Command hsmbench measures the whole path of an archive and of a restore: the
-// coordinator, the copytool, the blob server and back.
+// Command hsmbench measures what archives and restores cost: through the whole
+// path of the coordinator, the copytool, the blob server and back, beside the
+// limits of the machine and a peer, on the same files and against the same
+// server.
 //
-// It starts the stand-in Lustre on memory, a blob server and the copytool from
-// the folder it lies in itself, moves one large file and many small ones, and
-// prints for each case the seconds, the rate, and what the copytool alone used:
-// CPU seconds (user and system) and its peak memory.
+//	hsmbench [-cases NAMES] [-who NAMES] [-scale X] [-rounds N] [-json FILE] [-- COPYTOOL-OPTIONS]
+//	hsmbench -list
+//	hsmbench -from FILE
 //
-//	hsmbench [-server sink|azurite] [-large BYTES] [-files N] [-size BYTES] [-back DIR] [-- COPYTOOL-OPTIONS]
+// For each case it starts a stand-in Lustre on memory, a blob server that counts
+// and discards (package blobsink), and the copytool from the folder it lies in
+// itself. In each round everyone of a case has its turn (A B A B, so that a noisy
+// moment meets all), on files of its own; what is printed are medians. CPU is that
+// of one process, user and system: of the copytool, or of the loop.
 //
-// Figures of one run are noisy on a shared machine; repeat, and compare medians.
+// The ones that are measured:
+//
+//	copytool   the whole path, with as many --transfers as the loops have
+//	defaults   the whole path, with no option given
+//	blobstore  package blobstore alone; with the next three by blobloop
+//	sdk        a bare loop of the SDK, with CRC-64
+//	nethttp    a bare loop of net/http, without checksum
+//	sendfile   what the kernel can do, without checksum and TLS
+//	rclone     the peer, if -rclone names one
+//
+// With -json the figures of every round are kept; -from prints the tables of such a
+// file again.
 package main
 
 import (
@@ -18,119 +34,80 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
-	"time"
-
-	"lhsm-azblob/testenv"
+	"strings"
+	"syscall"
 )
 
 type options struct {
-	server   string
-	large    int64
-	files    int
-	size     int64
-	back     string
-	copytool []string // further options for the copytool
+	cases, who     string
+	scale          float64
+	rounds         int
+	jsonFile, from string
+	back, peer     string
+	list           bool
+	copytool       []string // further options for it
 }
 
 func main() {
-	var o options
-	flag.StringVar(&o.server, "server", "sink", "blob server: sink (counts and discards) or azurite")
-	flag.Int64Var(&o.large, "large", 4<<30, "bytes of the large file; 0: leave it out")
-	flag.IntVar(&o.files, "files", 5000, "number of small files; 0: leave them out")
-	flag.Int64Var(&o.size, "size", 64<<10, "bytes of a small file")
-	flag.StringVar(&o.back, "back", "/dev/shm", "folder for the data of the stand-in; best in memory")
-	flag.Parse()
-	o.copytool = flag.Args()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "hsmbench:", err)
-		stop()
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = o.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hsmbench:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
-	b, err := newBench(ctx, o)
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("hsmbench", flag.ContinueOnError)
+	fs.StringVar(&o.cases, "cases", "*", "`names` of cases, with * and ?, separated by commas")
+	fs.StringVar(&o.who, "who", "*", "`names` of those to measure, likewise")
+	fs.Float64Var(&o.scale, "scale", 1./16, "`part` of the files of a case that is made; 1: all of them")
+	fs.IntVar(&o.rounds, "rounds", 3, "`times` that everyone is measured")
+	fs.StringVar(&o.jsonFile, "json", "", "`file` to write the figures of every round to")
+	fs.StringVar(&o.from, "from", "", "`file` written by -json to report on; nothing is measured")
+	fs.StringVar(&o.back, "back", "/dev/shm", "`folder` for all data; best in memory")
+	fs.StringVar(&o.peer, "rclone", "", "`path` of rclone; empty: without it")
+	fs.BoolVar(&o.list, "list", false, "list the cases, and measure nothing")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	o.copytool = fs.Args()
+	if o.scale <= 0 || o.scale > 1 || o.rounds < 1 {
+		return o, errors.New("-scale is more than 0 and at most 1, -rounds at least 1")
+	}
+	return o, nil
+}
+
+func (o options) run(ctx context.Context) error {
+	cases, err := choose(o.cases, o.who)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
-	fmt.Printf("server %s, %d cores visible to the copytool, data in %s\n", o.server, b.cores(), o.back)
-	fmt.Printf("%-28s %9s %14s %18s %10s\n", "case", "seconds", "rate", "copytool CPU", "peak MiB")
-	if o.large > 0 {
-		if err := b.measure("large", 1, o.large); err != nil {
+	if o.list {
+		for _, c := range cases {
+			fmt.Printf("%-20s %s\n", c.name, c)
+		}
+		return nil
+	}
+	if o.from != "" {
+		r, err := readReport(o.from)
+		if err != nil {
 			return err
 		}
+		r.print()
+		return nil
 	}
-	if o.files > 0 {
-		return b.measure("small", o.files, o.size)
-	}
-	return nil
-}
-
-// measure makes n files, archives them, releases them and restores them.
-func (b *bench) measure(name string, n int, size int64) error {
-	files, err := b.makeFiles(name, n, size)
-	if err != nil {
+	r, err := o.measure(ctx, cases)
+	if err != nil || o.jsonFile == "" {
 		return err
 	}
-	total := int64(n) * size
-	if err := b.timed("archive "+describe(n, size), n, total, func() error { return b.lfs("hsm_archive", files) }); err != nil {
-		return err
-	}
-	if err := b.lfs("hsm_release", files); err != nil {
-		return err
-	}
-	if err := b.timed("restore "+describe(n, size), n, total, func() error { return b.lfs("hsm_restore", files) }); err != nil {
-		return err
-	}
-	return os.RemoveAll(filepath.Join(b.mount, name))
-}
-
-// timed runs what asks for the work, waits until the coordinator has no more
-// of it, and prints one line.
-func (b *bench) timed(name string, n int, total int64, ask func() error) error {
-	before, err := cpuSeconds(b.copytool.Process.Pid)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if err := ask(); err != nil {
-		return err
-	}
-	if err := b.waitIdle(); err != nil {
-		return err
-	}
-	seconds := time.Since(began).Seconds()
-	after, err := cpuSeconds(b.copytool.Process.Pid)
-	if err != nil {
-		return err
-	}
-	peak, err := testenv.PeakMemory(b.copytool.Process.Pid)
-	if err != nil {
-		return err
-	}
-	rate, cpu := figures(n, total, seconds, after-before)
-	fmt.Printf("%-28s %9.2f %14s %18s %10d\n", name, seconds, rate, cpu, peak>>20)
-	return nil
-}
-
-// figures are per GiB where one file is moved and per file where many are.
-func figures(n int, total int64, seconds, cpu float64) (rate, cost string) {
-	if n == 1 {
-		gib := float64(total) / (1 << 30)
-		return fmt.Sprintf("%.2f GiB/s", gib/seconds), fmt.Sprintf("%.2f s/GiB", cpu/gib)
-	}
-	return fmt.Sprintf("%.0f files/s", float64(n)/seconds), fmt.Sprintf("%.0f us/file", cpu/float64(n)*1e6)
-}
-
-func describe(n int, size int64) string {
-	unit, div := "KiB", int64(1<<10)
-	if size >= 1<<30 {
-		unit, div = "GiB", 1<<30
-	}
-	return strconv.Itoa(n) + " x " + strconv.FormatInt(size/div, 10) + " " + unit
+	return r.write(o.jsonFile)
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lhsm-azblob/testenv/blobsink"
+	"lhsm-azblob/testenv/meter"
+)
+
+func TestCasesAreChosenByName(t *testing.T) {
+	for _, tt := range []struct {
+		cases, who string
+		want       string // names of the cases, then who of the first
+	}{
+		{"large/http", "*", "large/http: copytool defaults blobstore sdk nethttp sendfile rclone"},
+		{"large/https*", "sdk,copytool", "large/https large/https+20ms large/https+5ms large/https+50ms: copytool sdk"},
+		{"small-*/http,medium/https", "s*", "medium/https small-64KiB/http small-4KiB/http: sdk sendfile"},
+		{"sparse*", "*", "sparse/http: copytool"},
+		{"large", "*", ""},
+		{"sparse*", "sdk", ""},
+		{"[", "*", ""},
+		{"*", "[", ""},
+	} {
+		cases, err := choose(tt.cases, tt.who)
+		var names []string
+		for _, c := range cases {
+			names = append(names, c.name)
+		}
+		got := strings.Join(names, " ")
+		if len(cases) > 0 {
+			got += ": " + strings.Join(cases[0].who, " ")
+		}
+		if got != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("%q, %q: %q, %v; want %q", tt.cases, tt.who, got, err, tt.want)
+		}
+	}
+	if all, err := choose("*", "*"); err != nil || len(all) != len(allCases) {
+		t.Errorf("%d of %d cases, %v", len(all), len(allCases), err)
+	}
+}
+
+func TestCaseNamesAreDistinct(t *testing.T) {
+	var names []string
+	for _, c := range allCases {
+		names = append(names, c.name)
+	}
+	slices.Sort(names)
+	if n := len(slices.Compact(names)); n != len(allCases) {
+		t.Errorf("%d names for %d cases", n, len(allCases))
+	}
+}
+
+func TestScale(t *testing.T) {
+	for _, tt := range []struct {
+		workload
+		part  float64
+		files int
+		size  int64
+	}{
+		{large, 1, 1, 8 * gib},
+		{large, 1. / 16, 1, 512 * mib},
+		{large, 1e-9, 1, 8 * mib},
+		{sparse, 0.01, 1, 10 * blobsink.SparsePeriod},
+		{small64, 0.1, 2000, 64 * kib},
+		{medium, 0.001, 1, 256 * mib},
+	} {
+		if c := (benchCase{workload: tt.workload}).scaled(tt.part); c.files != tt.files || c.size != tt.size {
+			t.Errorf("%s at %g: %d files of %d", tt.name, tt.part, c.files, c.size)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, tt := range []struct {
+		values []float64
+		want   float64
+	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 2, 100}, 3}} {
+		if got := median(tt.values); got != tt.want {
+			t.Errorf("median of %v is %v, want %v", tt.values, got, tt.want)
+		}
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	var times []time.Duration
+	for i := range 200 {
+		times = append(times, time.Duration(200-i)*time.Second)
+	}
+	if q := *quantilesOf(times); q != (quantiles{200, 100, 198}) {
+		t.Errorf("quantiles of 1 to 200 are %+v", q)
+	}
+	if q := *quantilesOf(times[:1]); q != (quantiles{1, 200, 200}) {
+		t.Errorf("quantiles of one are %+v", q)
+	}
+	if q := *quantilesOf(nil); q != (quantiles{}) {
+		t.Errorf("quantiles of none are %+v", q)
+	}
+}
+
+// results are of one large file and of many small ones.
+func results() *report {
+	r := new(report)
+	figures := func(seconds, cpu float64) sample {
+		return sample{Figures: meter.Figures{Seconds: seconds, CPU: cpu, Peak: 100 * mib, Requests: map[string]int64{"put-block": 128, "put-block-list": 1}}}
+	}
+	big := r.newCase(benchCase{name: "large/http", workload: workload{name: "large", files: 1, size: 2 * gib}, transfers: 16})
+	for _, s := range []sample{figures(4, 1.2), figures(40, 9), figures(4, 1.1)} {
+		big.add(archive, copytool, s)
+	}
+	big.add(archive, sdkLoop, figures(2, 1))
+	many := r.newCase(benchCase{name: "small/http", workload: workload{name: "small", files: 1000, size: 64 * kib}, transfers: 16})
+	many.add(restore, copytool, figures(0.5, 0.25))
+	return r
+}
+
+func TestTable(t *testing.T) {
+	r := results()
+	got := r.Cases[0].table().markdown() + r.Cases[1].table().markdown()
+	want := `|  |  | s | GiB/s | CPU s/GiB | peak MiB | requests/file | CPU : sdk | time : sdk |
+|---|---|---:|---:|---:|---:|---:|---:|---:|
+| archive | copytool | 4.00 | 0.50 | 0.60 | 100 | 129 | 1.20 | 2.00 |
+| archive | sdk | 2.00 | 1.00 | 0.50 | 100 | 129 | 1.00 | 1.00 |
+|  |  | s | files/s | CPU µs/file | peak MiB | requests/file | CPU : sdk | time : sdk |
+|---|---|---:|---:|---:|---:|---:|---:|---:|
+| restore | copytool | 0.50 | 2000 | 250 | 100 | 0.129 | - | - |
+`
+	if got != want {
+		t.Errorf("tables are\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestReportsAreKept(t *testing.T) {
+	path := t.TempDir() + "/report.json"
+	before := results()
+	if err := before.write(path); err != nil {
+		t.Fatal(err)
+	}
+	after, err := readReport(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := after.Cases[0].text(), before.Cases[0].text(); got != want {
+		t.Errorf("read\n%s\nwritten\n%s", got, want)
+	}
+	if _, err := readReport("hsmbench_test.go"); err == nil || !strings.Contains(err.Error(), "is no report of hsmbench") {
+		t.Errorf("a file that is no report: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ const (
 	MethodNotAllowed Code = "MethodNotAllowed" // the address is right, the method is not
 	TooLarge         Code = "TooLarge"         // the body is over the limit
 	UnsupportedMedia Code = "UnsupportedMedia" // the body is not JSON
+	Stopping         Code = "Stopping"         // the service is being stopped; ask again in a moment
 	Internal         Code = "Internal"         // the service failed; its log says why
 )
 
@@ -64,6 +66,8 @@ func problemOf(err error) *Problem {
 		return invalid(wrong.Field, "%s", wrong.Problem)
 	case errors.Is(err, jobs.ErrNotFound):
 		return problem(http.StatusNotFound, JobNotFound, "there is no such job, or not any more")
+	case errors.Is(err, context.Canceled): // or the client has gone, who does not see it
+		return problem(http.StatusServiceUnavailable, Stopping, "the service is being stopped; ask again in a moment")
 	}
 	return problem(http.StatusInternalServerError, Internal, "the service failed; its log says why")
 }

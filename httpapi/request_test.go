@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"reflect"
 	"strings"
@@ -9,6 +11,13 @@ import (
 
 	"lhsm-azblob/jobs"
 )
+
+// TestStopping: a request that the end of the service cuts off may be repeated.
+func TestStopping(t *testing.T) {
+	if p := problemOf(fmt.Errorf("list the jobs: %w", context.Canceled)); p.Status != 503 || p.Code != Stopping {
+		t.Errorf("%+v", p)
+	}
+}
 
 // TestRefusals: each mistake is told in one sentence, with code and field.
 func TestRefusals(t *testing.T) {

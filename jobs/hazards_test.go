@@ -164,9 +164,10 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestPurge: whoever purges the queue takes the job's requests away, and nobody
-// says so. The job finds out and asks again.
-func TestPurge(t *testing.T) {
+// TestH06EmptyQueueIsNoEnd: whoever purges the queue takes the job's requests away,
+// and nobody says so. The job is done when its files are, not when nothing is queued:
+// it finds out and asks again.
+func TestH06EmptyQueueIsNoEnd(t *testing.T) {
 	l := testenv.StartLustre(t, testenv.Options{})
 	files(t, l, "d", 100)
 	gate := make(chan struct{})
@@ -185,6 +186,25 @@ func TestPurge(t *testing.T) {
 	}
 	if c.most() > 3 {
 		t.Errorf("a file was asked for %d times", c.most())
+	}
+}
+
+// TestH13QueueStaysShort: a job of many files does not hand them all to the metadata
+// server, which pays for each request with the length of its queue.
+func TestH13QueueStaysShort(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{Params: map[string]string{"mdt.*.hsm.max_requests": "4"}})
+	const count, through = 3000, 50
+	files(t, l, "d", count)
+	_, gate := heldCopytool(t, l, through)
+	defer close(gate)
+	m := openManager(t, l, nil)
+	work(t, m)
+	id := create(t, m, jobs.Spec{}).ID
+	await(t, m, id, "has found all and sees no progress", func(j jobs.Job) bool {
+		return j.Counters.FilesFound == count && j.Counters.FilesExported == through && j.WaitsFor != ""
+	})
+	if n := requests(l, "WAITING") + requests(l, "STARTED"); n == 0 || n > count/5 {
+		t.Errorf("the coordinator has %d requests of %d files", n, count)
 	}
 }
 

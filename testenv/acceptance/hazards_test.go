@@ -36,12 +36,11 @@ import (
 //	H15  foreign blobs                          TestH15ForeignBlobs                   locate.go: climbs
 //	H16  clocks and zones                       TestH16ClockAndZone                   attributes.go: UTC, lhsm_mtime
 //
-// Two do not apply yet. H6 (a job is done only when each of its requests is) and
-// H13 (a job must not drown the metadata server) are about archive jobs, which this
-// program does not run: users and the coordinator do. What it can do for H13 is to
-// report actions that wait rarely (copytool/progress.go). Of H12 and H15 the parts
-// about import do not apply: nothing is imported, so no version or snapshot of a
-// blob is ever a source.
+// H6 (a job is done only when each of its files is) and H13 (a job must not drown the
+// metadata server) are about archive jobs: TestH06EmptyQueueIsNoEnd and
+// TestH13QueueStaysShort in jobs/hazards_test.go. Of H12 and H15 the parts about
+// import do not apply: nothing is imported, so no version or snapshot of a blob is
+// ever a source.
 
 // TestH03AcknowledgedIsNotArchived has a service that says 201 and keeps nothing,
 // or something else. Users release what is archived.

@@ -27,7 +27,8 @@ UNITS := $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service $(BUILD)/unit/lhsmctl-
 FUZZTIME ?= 10000x
 
 # The test cache does not see that a program under test has changed, hence -count=1.
-# Tests mount file systems and start servers. In namespaces of their own nothing of that can outlive them, however they end.
+# One package at a time: most of the tests are servers, daemons and clients that wait for each other, and two packages
+# at once on a small machine only make each other slow. Tests mount file systems and start servers. In namespaces of their own nothing of that can outlive them, however they end.
 SANDBOX := unshare --mount --pid --fork --mount-proc --kill-child=KILL --
 
 .DEFAULT_GOAL := help
@@ -46,7 +47,7 @@ test: $(AZURITE) ## the whole test suite with the race detector, against the sta
 	@test "$$(id -u)" = 0 || { echo "make test: needs root, since the tests mount file systems; run it as root" >&2; exit 1; }
 	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
 	testenv/chromium/install.sh
-	TESTENV_REQUIRE=lustre,azurite,chromium GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -timeout 60m ./...
+	TESTENV_REQUIRE=lustre,azurite,chromium GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -p 1 -timeout 60m ./...
 
 # What the units leave open is listed in build/unit/exposure. The threshold is ten times the sum of that.
 check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd units

@@ -7,11 +7,15 @@ BUILD   := $(CURDIR)/build
 BIN     := $(BUILD)/bin
 TOOLS   := $(BUILD)/tools
 AZURITE := $(BUILD)/azurite/installed
+PACKAGES := $(BUILD)/packages
+# Where the packages are put together.
+PACKAGING := $(BUILD)/packaging
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION) -X main.date=$(DATE)
 PREFIX  ?= /usr/local
 SHARE    = $(PREFIX)/share
+UNITDIR ?= /etc/systemd/system
 
 # The version comes from git above; go itself need not ask git, which refuses in a checkout of another user's.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -22,6 +26,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-2.15.0
 VULNDB_VERSION := v0.0.0-20261105234957-e22db6528018
 VULNDB         := $(TOOLS)/vulndb-$(VULNDB_VERSION)
 GOVULNCHECK    := $(TOOLS)/govulncheck-1.9.0-$(VULNDB_VERSION)
+NFPM           := $(TOOLS)/nfpm-2.45.0
 UNITS := $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service $(BUILD)/unit/lhsmctl-serve@mnt-lustre.service
 # A number of inputs, a few seconds each: when a time is up, go sometimes calls that a failure of the target.
 FUZZTIME ?= 10000x
@@ -36,14 +41,18 @@ SANDBOX := unshare --mount --pid --fork --mount-proc --kill-child=KILL --
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the programs into build/bin, the product and what stands around it
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/... ./testenv/cmd/...
+build: programs ## build the programs into build/bin, the product and what stands around it
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./testenv/cmd/...
 	$(MAKE) --no-print-directory $(BIN)/liblustreapi.so.1
+
+# Those that are installed: the product, and what proves an installation.
+programs:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/... ./testenv/cmd/lhsm-acceptance
 
 demo: build $(AZURITE) ## the main job from start to end on a stand-in Lustre and Azurite; KEEP=1 leaves it up
 	KEEP=$(KEEP) testenv/demo/demo.sh $(BIN)
 
-test: $(AZURITE) ## the whole test suite with the race detector, against the stand-in, Azurite and a headless Chromium
+test: $(AZURITE) $(NFPM) ## the whole test suite with the race detector, against the stand-in, Azurite and a headless Chromium
 	@test "$$(id -u)" = 0 || { echo "make test: needs root, since the tests mount file systems; run it as root" >&2; exit 1; }
 	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
 	testenv/chromium/install.sh
@@ -82,13 +91,14 @@ soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on 
 bench-jobs: ## scan, archive and cancel JOBS_BENCH_FILES files (default a million) as jobs, and print figures
 	JOBS_BENCH_FILES=$(or $(JOBS_BENCH_FILES),1000000) TESTENV_REQUIRE=lustre $(SANDBOX) $(GO) test -run '^$$' -bench BenchmarkJob -benchtime 1x -timeout 2h ./jobs
 
-install: build ## install programs, units, sample configurations, manual pages and completions below PREFIX
+install: programs ## install programs, units, sample configurations, manual pages and completions below PREFIX
 	install -D -m 755 $(BIN)/lhsmtool_azblob $(DESTDIR)$(PREFIX)/sbin/lhsmtool_azblob
-	install -D -m 644 packaging/lhsmtool_azblob@.service $(DESTDIR)/etc/systemd/system/lhsmtool_azblob@.service
 	install -D -m 600 packaging/lhsm-azblob.conf $(DESTDIR)/etc/lhsm-azblob/sample.conf
 	install -D -m 755 $(BIN)/lhsmctl $(DESTDIR)$(PREFIX)/bin/lhsmctl
 	install -D -m 755 $(BIN)/lhsm-acceptance $(DESTDIR)$(PREFIX)/bin/lhsm-acceptance
-	install -D -m 644 packaging/lhsmctl-serve@.service $(DESTDIR)/etc/systemd/system/lhsmctl-serve@.service
+	for unit in lhsmtool_azblob lhsmctl-serve; do \
+		sed 's#/usr/local/#$(PREFIX)/#' packaging/$$unit@.service | install -D -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit@.service; \
+	done
 	install -D -m 644 packaging/lhsmctl.conf $(DESTDIR)/etc/lhsm-azblob/lhsmctl-sample.conf
 	install -d $(addprefix $(DESTDIR)$(SHARE)/,man/man1 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	$(BIN)/lhsmctl manual >$(DESTDIR)$(SHARE)/man/man1/lhsmctl.1
@@ -100,6 +110,12 @@ install: build ## install programs, units, sample configurations, manual pages a
 	$(BIN)/lhsmtool_azblob --completion bash >$(DESTDIR)$(SHARE)/bash-completion/completions/lhsmtool_azblob
 	$(BIN)/lhsmtool_azblob --completion zsh >$(DESTDIR)$(SHARE)/zsh/site-functions/_lhsmtool_azblob
 	$(BIN)/lhsmtool_azblob --completion fish >$(DESTDIR)$(SHARE)/fish/vendor_completions.d/lhsmtool_azblob.fish
+
+# What is installed is packaged, so that nothing has to be said twice.
+packages: $(NFPM) ## a .deb and an .rpm in build/packages; the version is from git, or VERSION=v1.2.3
+	rm -rf $(PACKAGING) && install -d $(PACKAGING)/root
+	umask 022 && $(MAKE) --no-print-directory install DESTDIR=$(PACKAGING)/root PREFIX=/usr UNITDIR=/usr/lib/systemd/system LDFLAGS='-s -w $(LDFLAGS)'
+	packaging/build.sh $(VERSION) $(NFPM) $(PACKAGING) $(PACKAGES)
 
 clean: ## remove build/
 	rm -rf $(BUILD)
@@ -117,8 +133,12 @@ $(GOVULNCHECK):
 	cd $(TOOLS)/vuln && ./indexdb -out $(VULNDB) -vulns "$$($(GO) mod download -json golang.org/x/vulndb@$(VULNDB_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/data/osv"
 	mv $(TOOLS)/vuln/govulncheck $@
 
+$(NFPM):
+	GOBIN=$(TOOLS)/tmp $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
+	mv $(TOOLS)/tmp/nfpm $@ && rmdir $(TOOLS)/tmp
+
 $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv $(TOOLS)/tmp/golangci-lint $@ && rmdir $(TOOLS)/tmp
 
-.PHONY: help build demo test check vulncheck fuzz bench bench-jobs soak install clean
+.PHONY: help build programs demo test check vulncheck fuzz bench bench-jobs soak install packages clean

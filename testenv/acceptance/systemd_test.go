@@ -24,28 +24,35 @@ const systemdPath = "/lib/systemd/systemd"
 
 // A packagedUnit is a unit of ours with what it needs where it looks for it.
 type packagedUnit struct {
-	name    string // without @.service
-	program string
+	name    string            // without @.service
+	program string            // empty: the test installs it with the unit
 	folder  string            // where the program is installed
 	files   map[string]string // in /etc/lhsm-azblob
 	dropIn  string            // of the test
 }
 
 // systemdScript is the first process of new namespaces, and becomes systemd. It puts
-// the program, its configuration and the mount where the packaged unit looks for them.
+// the program, its configuration and the mount where the packaged unit looks for them,
+// and hides the machine's own units. What it and the service write goes into memory:
+// over the machine's directories lie others.
 const systemdScript = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
-cp -a /etc "$OUT/etc"
-mount --bind "$OUT/etc" /etc
-mkdir -p /etc/lhsm-azblob
-cp "$OUT"/etc-lhsm-azblob/* /etc/lhsm-azblob/
-for dir in /run /mnt /var/lib /usr/local/sbin /usr/local/bin; do mount -t tmpfs tmpfs $dir; done
-mkdir -p /run/lock /run/out /mnt/lustre
+mount -t tmpfs tmpfs /run
+mkdir -p /run/lock /run/out /run/over /run/systemd/system
 mount --bind "$OUT" /run/out
+mount -t tmpfs tmpfs /run/over
+for dir in etc usr var; do
+	mkdir -p /run/over/$dir/upper /run/over/$dir/work
+	mount -t overlay overlay -o lowerdir=/$dir,upperdir=/run/over/$dir/upper,workdir=/run/over/$dir/work /$dir
+done
+for dir in /mnt /etc/systemd/system /usr/lib/systemd/system; do mount -t tmpfs tmpfs $dir; done
+mkdir -p /mnt/lustre /etc/lhsm-azblob
 mount --bind "$MOUNT" /mnt/lustre
 umount -l "$MOUNT"
-cp "$PROGRAM" "$FOLDER"/
+cp /run/out/etc-lhsm-azblob/* /etc/lhsm-azblob/
+cp -r /run/out/units/. /run/systemd/system/
+test -z "$PROGRAM" || cp "$PROGRAM" "$FOLDER"/
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
 	mount -t cgroup2 cgroup2 /sys/fs/cgroup
 else
@@ -55,7 +62,7 @@ else
 	mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
 fi
 mount --bind "$CONSOLE" /dev/console
-export SYSTEMD_UNIT_PATH="$OUT/units" container=test
+export container=test
 exec ` + systemdPath + ` --system --unit=multi-user.target --log-level=debug --log-target=console --show-status=no
 `
 
@@ -143,7 +150,11 @@ func startSystemd(t *testing.T, e *env, u packagedUnit) *serviceManager {
 	m.put("init", systemdScript)
 	console := m.openConsole()
 	cmd := exec.Command("unshare", "--mount", "--pid", "--cgroup", "--fork", "--kill-child=KILL", "sh", filepath.Join(m.out, "init"))
-	cmd.Env = append(os.Environ(), "OUT="+m.out, "CONSOLE="+console, "MOUNT="+e.lustre.Mount(), "PROGRAM="+testenv.Binary(t, u.program), "FOLDER="+u.folder)
+	program := ""
+	if u.program != "" {
+		program = testenv.Binary(t, u.program)
+	}
+	cmd.Env = append(os.Environ(), "OUT="+m.out, "CONSOLE="+console, "MOUNT="+e.lustre.Mount(), "PROGRAM="+program, "FOLDER="+u.folder)
 	log, err := os.Create(filepath.Join(m.out, "unshare.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +182,9 @@ func startSystemd(t *testing.T, e *env, u packagedUnit) *serviceManager {
 func (m *serviceManager) writeUnits(u packagedUnit) {
 	m.t.Helper()
 	file := "units/" + u.name + "@.service"
-	m.copy(file, "../../packaging/"+u.name+"@.service")
+	if u.program != "" {
+		m.copy(file, "../../packaging/"+u.name+"@.service")
+	}
 	m.put(file+".d/test.conf", "[Service]\nStandardError=append:/run/out/log\n"+u.dropIn)
 	for _, name := range []string{"basic", "sysinit", "shutdown", "network-online", "remote-fs", "multi-user"} {
 		m.put("units/"+name+".target", "[Unit]\nDefaultDependencies=no\n")

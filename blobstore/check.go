@@ -2,6 +2,7 @@ package blobstore
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -13,26 +14,51 @@ const checkName = "%~check"
 // checkETag is the ETag of no blob.
 const checkETag = `"0x0"`
 
+// A Permission is one thing that a credential may be allowed to do in a container.
+type Permission string
+
+// The permissions that whole files take.
+const (
+	MayList   Permission = "list"
+	MayRead   Permission = "read"
+	MayWrite  Permission = "write"
+	MayDelete Permission = "delete"
+)
+
+// Permissions are all that are needed, in the order in which they are best tried.
+var Permissions = []Permission{MayList, MayRead, MayWrite, MayDelete}
+
 // Check finds out whether the container is there and whether blobs in it may be
 // listed, read, written and deleted. It changes nothing: what it asks to write
 // and delete is a blob with an ETag that none has. Its errors name the cause and
 // the remedy in one line.
 func (c *Container) Check(ctx context.Context) error {
-	ctx = impatient(ctx) // an operator waits for this
-	for _, probe := range []struct {
-		op  string
-		run func(context.Context) error
-	}{
-		{"check that blobs may be listed in", c.probeList},
-		{"check that blobs may be read in", c.probeRead},
-		{"check that blobs may be written in", c.probeWrite},
-		{"check that blobs may be deleted in", c.probeDelete},
-	} {
-		if err := probe.run(ctx); err != nil {
-			return c.fail(probe.op+" "+c.url, "", err)
+	for _, p := range Permissions {
+		if err := c.CheckPermission(ctx, p); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// CheckPermission is [Container.Check] of one permission.
+func (c *Container) CheckPermission(ctx context.Context, p Permission) error {
+	ctx = impatient(ctx) // an operator waits for this
+	for _, probe := range []struct {
+		permission Permission
+		op         string
+		run        func(context.Context) error
+	}{
+		{MayList, "check that blobs may be listed in", c.probeList},
+		{MayRead, "check that blobs may be read in", c.probeRead},
+		{MayWrite, "check that blobs may be written in", c.probeWrite},
+		{MayDelete, "check that blobs may be deleted in", c.probeDelete},
+	} {
+		if probe.permission == p {
+			return c.fail(probe.op+" "+c.url, "", probe.run(ctx))
+		}
+	}
+	return c.fail("check", "", fmt.Errorf("no such permission: %q", p))
 }
 
 func (c *Container) probeList(ctx context.Context) error {

@@ -39,6 +39,7 @@ type RequestEvent struct {
 	Sent     int64  // bytes of body
 	Received int64
 	Duration time.Duration // from the slot to the end of the answer
+	Date     time.Time     // the service's clock, in whole seconds, as the answer was made; zero: unknown
 }
 
 // Throttled tells whether the service asked for fewer requests.

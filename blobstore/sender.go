@@ -144,6 +144,7 @@ type exchange struct {
 func (x *exchange) answered(ctx context.Context, resp *http.Response) {
 	x.event.Status = resp.StatusCode
 	x.event.Code = resp.Header.Get("x-ms-error-code")
+	x.event.Date, _ = http.ParseTime(resp.Header.Get("Date")) // without one it is unknown
 	switch {
 	case x.event.Throttled():
 		x.pool.pause.busy(x.sent, retryAfter(resp.Header))

@@ -72,7 +72,7 @@ func (j *Journal) open(dir string) error {
 	if dir == "" {
 		return errors.New("no directory is given")
 	}
-	if err := ownDir(dir, 0o700); err != nil {
+	if err := ownDir(dir, stateDirMode); err != nil {
 		return err
 	}
 	content, err := os.ReadFile(j.path)

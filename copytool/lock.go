@@ -21,14 +21,13 @@ type MountLock struct{ file *os.File }
 // named after the mount's device in dir, which is made if need be; it goes
 // with the process, however that ends.
 func LockMount(dir, mount string) (*MountLock, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(mount, &st); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", mount, err)
+	name, err := lockName(dir, mount)
+	if err != nil {
+		return nil, err
 	}
 	if err := ownDir(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("lock %s: %w; or name another directory with --run-dir", mount, err)
 	}
-	name := filepath.Join(dir, fmt.Sprintf("mount-%d-%d.lock", unix.Major(st.Dev), unix.Minor(st.Dev)))
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", mount, err)
@@ -82,3 +81,41 @@ func sign(f *os.File, mount string) error {
 // Unlock lets the next copytool have the mount. The file stays: removing it
 // would let two processes lock two files of one name.
 func (l *MountLock) Unlock() error { return l.file.Close() }
+
+// MountHolder tells which process has the lock of the mount at a directory; 0 is
+// none. Unlike [LockMount] it changes nothing.
+func MountHolder(dir, mount string) (pid int, err error) {
+	name, err := lockName(dir, mount)
+	if err != nil {
+		return 0, err
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look at the lock of %s: %w", mount, err)
+	}
+	defer f.Close()
+	// Held for a moment, which a copytool that starts now waits for.
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); {
+	case err == nil:
+		return 0, nil
+	case !errors.Is(err, syscall.EWOULDBLOCK):
+		return 0, fmt.Errorf("look at the lock of %s: %w", mount, err)
+	}
+	text := holder(f)
+	if _, err := fmt.Sscanf(text, "pid %d", &pid); err != nil {
+		return 0, fmt.Errorf("the lock %s is held by somebody else (%s)", name, text)
+	}
+	return pid, nil
+}
+
+// lockName is the file that is locked for a mount.
+func lockName(dir, mount string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(mount, &st); err != nil {
+		return "", fmt.Errorf("lock %s: %w", mount, err)
+	}
+	return filepath.Join(dir, fmt.Sprintf("mount-%d-%d.lock", unix.Major(st.Dev), unix.Minor(st.Dev))), nil
+}

@@ -7,6 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// CheckStateDir makes the directory of journals if need be, and makes sure that
+// nobody else can put files of theirs into it. Its error names cause and remedy.
+func CheckStateDir(dir string) error { return ownDir(dir, stateDirMode) }
+
+// stateDirMode lets nobody else see which files are moved.
+const stateDirMode = 0o700
+
 // ownDir makes a directory if need be, and makes sure that nobody else can put
 // files of theirs into it: links there would be followed by a process that may
 // write everywhere. Its error names cause and remedy.

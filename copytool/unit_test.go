@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -212,6 +213,35 @@ func TestLayoutTemplate(t *testing.T) {
 			t.Errorf("%s: %x, want %x", tt.name, got, tt.want)
 		}
 	}
+}
+
+// TestMountHolder looks and leaves everything as it is.
+func TestMountHolder(t *testing.T) {
+	dir, mount := t.TempDir(), t.TempDir()
+	holder := func(want int) {
+		t.Helper()
+		if pid, err := MountHolder(dir, mount); pid != want || err != nil {
+			t.Errorf("held by %d, %v; want %d", pid, err, want)
+		}
+	}
+	holder(0)
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+		t.Errorf("the look made %q", left)
+	}
+	lock, err := LockMount(dir, mount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder(os.Getpid())
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	holder(0)
+	again, err := LockMount(dir, mount)
+	if err != nil {
+		t.Fatalf("after the looks: %v", err)
+	}
+	defer again.Unlock() //nolint:errcheck // the test is over
 }
 
 func TestLockMount(t *testing.T) {

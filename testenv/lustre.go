@@ -178,6 +178,10 @@ func (l *Lustre) Kill() {
 	l.stop(syscall.SIGKILL)
 }
 
+// Signal sends the daemon a signal. While it is stopped, nobody who asks it for
+// anything gets an answer.
+func (l *Lustre) Signal(sig syscall.Signal) { l.daemon.Signal(sig) }
+
 // Command runs a command of lustre-standin at the daemon.
 func (l *Lustre) Command(args ...string) Result {
 	l.t.Helper()

@@ -24,7 +24,7 @@ type program struct {
 func (p *program) run(ctx context.Context, args []string) int {
 	app := p.app()
 	err := app.RunContext(ctx, arrange(app.Commands, args))
-	if err != nil && !errors.As(err, &jobEnd{}) {
+	if err != nil && !errors.As(err, &jobEnd{}) && !errors.As(err, &worst{}) {
 		fmt.Fprintf(p.stderr, "%s: %s\n", programName, options.OneLine(err.Error()))
 	}
 	return exitStatus(err)
@@ -35,11 +35,11 @@ func (p *program) app() *cli.App {
 		return options.Usagef("%w; see %s --help", err, programName)
 	}
 	app := &cli.App{
-		Name: programName, Version: version, Usage: "archive jobs of a Lustre file system", Description: exitHelp,
+		Name: programName, Version: version, Usage: "archive jobs of a Lustre file system, and a look at what they depend on", Description: exitHelp,
 		HideHelpCommand: true, EnableBashCompletion: true, Writer: p.stdout, ErrWriter: p.stderr,
 		OnUsageError:   usage,
 		ExitErrHandler: func(*cli.Context, error) {},
-		Commands:       []*cli.Command{p.archiveCommand(), p.explainCommand(), p.serveCommand(), p.completionCommand(), p.manualCommand()},
+		Commands:       []*cli.Command{p.archiveCommand(), p.explainCommand(), p.doctorCommand(), p.examineCommand(), p.serveCommand(), p.completionCommand(), p.manualCommand()},
 		Action:         noSuchCommand,
 	}
 	for _, c := range leaves(app.Commands) {

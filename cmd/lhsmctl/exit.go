@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"lhsm-azblob/cmd/internal/options"
+	"lhsm-azblob/doctor"
 	"lhsm-azblob/httpapi"
 	"lhsm-azblob/jobs"
 )
@@ -19,10 +20,11 @@ const (
 	exitCanceled    = 5  // the job ended Canceled
 	exitBusy        = 6  // another job has the file system
 	exitUnreachable = 7  // the service does not answer
+	exitWarning     = 8  // doctor: warnings, and no failure
 )
 
 const exitHelp = `Exit status: 0 done; 1 failure; 64 usage; 3 the job ended with failed files; 4 the job failed; 5 it was canceled;
-6 another job has the file system (--if-busy fail); 7 the service cannot be reached.`
+6 another job has the file system (--if-busy fail); 7 the service cannot be reached; 8 the doctor warns (1: it has found a failure).`
 
 // A jobEnd is how a job ended that was waited for. All is said already.
 type jobEnd struct{ state jobs.State }
@@ -37,6 +39,19 @@ func ended(s jobs.State) error {
 	return jobEnd{s}
 }
 
+// A worst finding decides about the end of a command that has reported all.
+type worst struct{ level doctor.Level }
+
+func (e worst) Error() string { return "the worst finding is a " + e.level.String() }
+
+// worstOf makes the error of a report; nil if nothing is wrong.
+func worstOf(level doctor.Level) error {
+	if level < doctor.Warning {
+		return nil
+	}
+	return worst{level}
+}
+
 // An unreachable error is about the way to the service.
 type unreachable struct{ error }
 
@@ -45,12 +60,15 @@ func (e unreachable) Unwrap() error { return e.error }
 // exitStatus decides by the error, and is the only place that does.
 func exitStatus(err error) int {
 	var end jobEnd
+	var found worst
 	var refusal *httpapi.Problem
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &end):
 		return map[jobs.State]int{jobs.CompletedPartial: exitPartial, jobs.Failed: exitFailed, jobs.Canceled: exitCanceled}[end.state]
+	case errors.As(err, &found) && found.level == doctor.Warning:
+		return exitWarning
 	case errors.As(err, &options.UsageError{}):
 		return exitUsage
 	case errors.As(err, &unreachable{}):

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"lhsm-azblob/cmd/internal/mover"
+	"lhsm-azblob/cmd/internal/options"
+)
+
+// configDir has a configuration file for each mount.
+const configDir = "/etc/lhsm-azblob"
+
+// moverFlags are what every command has that goes by a copytool's configuration.
+func moverFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "config", Usage: "the copytool's configuration `FILE`; without it " + configDir + "/NAME.conf of the mount. $LHSM_AZBLOB_* count as for the copytool"},
+		&cli.BoolFlag{Name: "json", Usage: "print JSON"},
+	}
+}
+
+// moverSettings are what the copytool of a mount runs with: what its service reads,
+// and as it reads it. Without a mount it is the one that the file is named after.
+func (p *program) moverSettings(c *cli.Context, mount string) (*mover.Settings, error) {
+	file := c.String("config")
+	switch {
+	case file == "" && mount == "":
+		return nil, options.Usagef("MOUNT is missing: give the mount point of a Lustre file system, or a copytool's configuration with --config")
+	case file == "":
+		if err := c.Set("config", filepath.Join(configDir, escapePath(mount)+".conf")); err != nil {
+			return nil, err
+		}
+	case mount == "":
+		mount = unescapePath(strings.TrimSuffix(filepath.Base(file), ".conf"))
+	}
+	v, err := mover.Table.Resolve(c, p.environ)
+	if err != nil {
+		return nil, err
+	}
+	s, err := mover.SettingsOf(v)
+	if err != nil {
+		return nil, err
+	}
+	s.Mount = mount
+	return s, nil
+}
+
+// unitOf is the service of a mount's copytool.
+func unitOf(mount string) string { return mover.Program + "@" + escapePath(mount) }
+
+// escapePath is systemd-escape --path.
+func escapePath(path string) string {
+	path = strings.Trim(filepath.Clean(path), "/")
+	if path == "" {
+		return "-"
+	}
+	var b strings.Builder
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c == '/':
+			b.WriteByte('-')
+		case c == '.' && i > 0, c == '_', c == ':', c >= '0' && c <= '9', c|0x20 >= 'a' && c|0x20 <= 'z':
+			b.WriteByte(c)
+		default:
+			b.WriteString(`\x` + strconv.FormatUint(uint64(c)+0x100, 16)[1:])
+		}
+	}
+	return b.String()
+}
+
+// unescapePath is systemd-escape --unescape --path.
+func unescapePath(name string) string {
+	if name == "-" {
+		return "/"
+	}
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if name[i] == '-' {
+			b.WriteByte('/')
+			continue
+		}
+		if n, err := strconv.ParseUint(strings.TrimPrefix(name[i:min(i+4, len(name))], `\x`), 16, 8); err == nil && strings.HasPrefix(name[i:], `\x`) {
+			b.WriteByte(byte(n))
+			i += 3
+			continue
+		}
+		b.WriteByte(name[i])
+	}
+	return "/" + b.String()
+}

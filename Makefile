@@ -27,6 +27,8 @@ VULNDB_VERSION := v0.0.0-20261105234957-e22db6528018
 VULNDB         := $(TOOLS)/vulndb-$(VULNDB_VERSION)
 GOVULNCHECK    := $(TOOLS)/govulncheck-1.9.0-$(VULNDB_VERSION)
 NFPM           := $(TOOLS)/nfpm-2.45.0
+# The peer of the benchmark.
+RCLONE := $(TOOLS)/rclone-1.76.0
 UNITS := $(BUILD)/unit/lhsmtool_azblob@mnt-lustre.service $(BUILD)/unit/lhsmctl-serve@mnt-lustre.service
 # A number of inputs, a few seconds each: when a time is up, go sometimes calls that a failure of the target.
 FUZZTIME ?= 10000x
@@ -80,9 +82,15 @@ vulncheck: $(GOVULNCHECK) ## known vulnerabilities in what the programs call, st
 fuzz: ## run each fuzz target for FUZZTIME
 	testenv/fuzz.sh $(FUZZTIME)
 
-bench: build ## CPU, time, memory and requests of archives and restores, beside limits and a peer; CASES= SCALE= ROUNDS=
+# CASES=large/https SCALE=1 ROUNDS=5; `build/bin/hsmbench -list` has the names. The peer takes some minutes to build once.
+bench: build ## CPU, time, memory and requests of archives and restores, beside limits and rclone; CASES= SCALE= ROUNDS=
+	$(MAKE) --no-print-directory $(RCLONE) || echo "make bench: rclone cannot be had here" >&2
 	mkdir -p $(BUILD)/bench
-	$(SANDBOX) $(BIN)/hsmbench -cases '$(or $(CASES),*)' -scale $(or $(SCALE),0.0625) -rounds $(or $(ROUNDS),3) -json $(BUILD)/bench/results.json
+	$(SANDBOX) $(BIN)/hsmbench -cases '$(or $(CASES),*)' -scale $(or $(SCALE),0.03) -rounds $(or $(ROUNDS),3) \
+		-rclone $(RCLONE) -json $(BUILD)/bench/results.json -svg $(BUILD)/bench
+
+bench-doc: ## put what `make bench` has measured into docs/performance.md, tables and plots
+	$(BIN)/hsmbench -from $(BUILD)/bench/results.json -doc docs/performance.md -svg docs
 
 soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on two movers, every byte checked; SEED= repeats
 	$(GO) build -race -o $(BIN)/race/ ./cmd/lhsmtool_azblob
@@ -137,8 +145,12 @@ $(NFPM):
 	GOBIN=$(TOOLS)/tmp $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 	mv $(TOOLS)/tmp/nfpm $@ && rmdir $(TOOLS)/tmp
 
+$(RCLONE):
+	GOBIN=$(TOOLS)/peer $(GO) install github.com/rclone/rclone@v1.76.0
+	mv $(TOOLS)/peer/rclone $@ && rmdir $(TOOLS)/peer
+
 $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv $(TOOLS)/tmp/golangci-lint $@ && rmdir $(TOOLS)/tmp
 
-.PHONY: help build programs demo test check vulncheck fuzz bench bench-jobs soak install packages clean
+.PHONY: help build programs demo test check vulncheck fuzz bench bench-doc bench-jobs soak install packages clean

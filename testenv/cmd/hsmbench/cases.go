@@ -18,6 +18,12 @@ type workload struct {
 	fill  blobsink.Fill
 	who   []string // that can do it
 	run   func(*round, string) error
+
+	// Of some: how many of the files are asked for together, and the large files
+	// that they are behind.
+	batch      int
+	behind     int
+	behindSize int64
 }
 
 // A setting is what the server is like.
@@ -55,14 +61,22 @@ var (
 )
 
 var (
-	large   = workload{"large", 1, 8 * gib, blobsink.Pattern, everyone, moveFiles}
-	medium  = workload{"medium", 64, 256 * mib, blobsink.Pattern, everyone, moveFiles}
-	files16 = workload{"files-16MiB", 512, 16 * mib, blobsink.Pattern, everyone, moveFiles}
-	files1  = workload{"files-1MiB", 4096, 1 * mib, blobsink.Pattern, everyone, moveFiles}
-	small64 = workload{"small-64KiB", 20_000, 64 * kib, blobsink.Pattern, everyone, moveFiles}
-	small4  = workload{"small-4KiB", 20_000, 4 * kib, blobsink.Pattern, everyone, moveFiles}
-	// The block list of a blob has no holes, so zeros travel like anything else.
-	sparse = workload{"sparse", 1, 100 * gib, blobsink.Sparse, pathOnly, moveFiles}
+	large   = workload{name: "large", files: 1, size: 8 * gib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
+	medium  = workload{name: "medium", files: 64, size: 256 * mib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
+	files16 = workload{name: "files-16MiB", files: 512, size: 16 * mib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
+	files1  = workload{name: "files-1MiB", files: 4096, size: 1 * mib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
+	small64 = workload{name: "small-64KiB", files: 20_000, size: 64 * kib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
+	small4  = workload{name: "small-4KiB", files: 20_000, size: 4 * kib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
+
+	mixed = workload{
+		name: "mixed", files: 10_000, size: 4 * kib, fill: blobsink.Pattern, who: pathOnly, run: moveMixed,
+		behind: 4, behindSize: 4 * gib,
+	}
+	// The same files twice, so that nothing differs but how many wait.
+	queueShort = workload{name: "queue-short", files: 100_000, size: 4 * kib, fill: blobsink.Pattern, who: pathOnly, run: moveQueued, batch: 1000}
+	queueLong  = workload{name: "queue-long", files: 100_000, size: 4 * kib, fill: blobsink.Pattern, who: pathOnly, run: moveQueued, batch: 100_000}
+	// A GiB of data. The block list of a blob has no holes, so zeros travel like anything else.
+	sparse = workload{name: "sparse", files: 1, size: 1024 * blobsink.SparsePeriod, fill: blobsink.Sparse, who: pathOnly, run: moveFiles}
 )
 
 var (
@@ -85,6 +99,9 @@ var allCases = slices.Concat(
 	cross(files1, secure),
 	cross(small64, plain, secure, plain.at(20*ms), secure.at(20*ms), secure.at(5*ms), secure.at(50*ms)),
 	cross(small4, plain, secure, plain.at(20*ms), secure.at(20*ms)),
+	cross(mixed, plain, secure),
+	cross(queueShort, plain),
+	cross(queueLong, plain),
 	cross(sparse, plain),
 )
 
@@ -121,16 +138,21 @@ func (s setting) String() string {
 // String says what is moved.
 func (c benchCase) String() string { return describe(c.files, c.size) + ", " + c.setting.String() }
 
-func describe(files int, size int64) string {
-	for _, u := range []struct {
-		name  string
-		bytes int64
-	}{{"GiB", gib}, {"MiB", mib}, {"KiB", kib}} {
+// units are those of sizes, the largest first.
+var units = []struct {
+	name  string
+	bytes int64
+}{{"GiB", gib}, {"MiB", mib}, {"KiB", kib}}
+
+func describe(files int, size int64) string { return fmt.Sprintf("%d x %s", files, sizeText(size)) }
+
+func sizeText(size int64) string {
+	for _, u := range units {
 		if size >= u.bytes {
-			return fmt.Sprintf("%d x %.4g %s", files, float64(size)/float64(u.bytes), u.name)
+			return fmt.Sprintf("%.4g %s", float64(size)/float64(u.bytes), u.name)
 		}
 	}
-	return fmt.Sprintf("%d x %d bytes", files, size)
+	return fmt.Sprintf("%d bytes", size)
 }
 
 // choose finds the cases of those names, with those to measure in them.
@@ -177,14 +199,22 @@ func matches(patterns, name string) (bool, error) {
 // scaled is the case with a part of the files, or of the one file.
 func (c benchCase) scaled(part float64) benchCase {
 	if c.files == 1 {
-		// Whole blocks, and whole periods of the fill.
-		unit := int64(8 * mib)
-		if c.fill == blobsink.Sparse {
-			unit = blobsink.SparsePeriod
-		}
-		c.size = max(int64(float64(c.size)*part)/unit, 1) * unit
+		c.size = scaleSize(c.size, part, c.fill)
 		return c
 	}
-	c.files = max(int(float64(c.files)*part), 1)
+	c.files = scaleCount(c.files, part)
+	c.batch = scaleCount(c.batch, part)
+	c.behindSize = scaleSize(c.behindSize, part, c.fill)
 	return c
+}
+
+func scaleCount(n int, part float64) int { return max(int(float64(n)*part), min(n, 1)) }
+
+// scaleSize gives whole blocks, and whole periods of the fill.
+func scaleSize(size int64, part float64, fill blobsink.Fill) int64 {
+	unit := int64(8 * mib)
+	if fill == blobsink.Sparse {
+		unit = blobsink.SparsePeriod
+	}
+	return max(int64(float64(size)*part)/unit, min(size, 1)) * unit
 }

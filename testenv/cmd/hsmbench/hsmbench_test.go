@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/xml"
 	"slices"
 	"strings"
 	"testing"
@@ -123,9 +124,9 @@ func TestTable(t *testing.T) {
 |---|---|---:|---:|---:|---:|---:|---:|---:|
 | archive | copytool | 4.00 | 0.50 | 0.60 | 100 | 129 | 1.20 | 2.00 |
 | archive | sdk | 2.00 | 1.00 | 0.50 | 100 | 129 | 1.00 | 1.00 |
-|  |  | s | files/s | CPU µs/file | peak MiB | requests/file | CPU : sdk | time : sdk |
-|---|---|---:|---:|---:|---:|---:|---:|---:|
-| restore | copytool | 0.50 | 2000 | 250 | 100 | 0.129 | - | - |
+|  |  | s | files/s | CPU µs/file | peak MiB | requests/file |
+|---|---|---:|---:|---:|---:|---:|
+| restore | copytool | 0.50 | 2000 | 250 | 100 | 0.129 |
 `
 	if got != want {
 		t.Errorf("tables are\n%s\nwant\n%s", got, want)
@@ -147,5 +148,125 @@ func TestReportsAreKept(t *testing.T) {
 	}
 	if _, err := readReport("hsmbench_test.go"); err == nil || !strings.Contains(err.Error(), "is no report of hsmbench") {
 		t.Errorf("a file that is no report: %v", err)
+	}
+}
+
+func TestTablesOfOtherCases(t *testing.T) {
+	r := new(report)
+	behind := r.newCase(benchCase{
+		name: "mixed/http", transfers: 16,
+		workload: workload{files: 1000, size: 4 * kib, behind: 4, behindSize: 2 * gib},
+	})
+	behind.add(archive, copytool, sample{
+		Figures: meter.Figures{Seconds: 2, Peak: 50 * mib}, Latencies: &quantiles{Count: 400, P50: 0.0123, P99: 0.9},
+	})
+	want := `mixed/http: 1000 x 4 KiB behind 4 x 2 GiB, 16 transfers
+                     s     small files  p50 ms  p99 ms  peak MiB
+  archive  copytool  2.00  400          12      900     50
+`
+	if got := behind.text(); got != want {
+		t.Errorf("\n%s\nwant\n%s", got, want)
+	}
+	queue := r.newCase(benchCase{name: "queue/http", transfers: 16, workload: workload{files: 5000, size: 4 * kib, batch: 100}})
+	if got := queue.title(); got != "queue/http: 5000 x 4 KiB, 100 waiting at a time, 16 transfers" {
+		t.Error(got)
+	}
+}
+
+func TestMarks(t *testing.T) {
+	r := results()
+	r.Cases[1].Name = "small-64KiB/http"
+	got := r.marks().markdown()
+	want := `|  |  | wanted | measured |  |
+|---|---|---:|---:|---:|
+| large file, HTTP, archive | CPU s/GiB | ≤ 0.65 | 0.60 | reached |
+| files of 64 KiB, restore | CPU µs/file | ≤ 250 | 250 | reached |
+| files of 64 KiB, restore | files/s | ≥ 3000 | 2000 | missed |
+| memory, any load, no option given | MiB | ≤ 1088 | 100 | reached |
+`
+	if got != want {
+		t.Errorf("marks are\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestMarksAreOfCases: a mark of a case that is called otherwise by now would
+// never be looked at again.
+func TestMarksAreOfCases(t *testing.T) {
+	r := new(report)
+	for _, c := range allCases {
+		found := r.newCase(c)
+		for _, op := range []string{archive, restore} {
+			for _, who := range c.who {
+				s := sample{Figures: meter.Figures{Seconds: 1, CPU: 1, Peak: 1, Requests: map[string]int64{"put-blob": 1}}}
+				s.Latencies = &quantiles{1, 1, 1}
+				found.add(op, who, s)
+			}
+		}
+	}
+	if n := len(r.marks()) - 1; n != len(marks) {
+		t.Errorf("%d of %d marks have a case", n, len(marks))
+	}
+	for name, p := range r.plots() {
+		for _, s := range p.series {
+			if len(s.points) < 4 {
+				t.Errorf("%s: %s has %d points", name, s.name, len(s.points))
+			}
+		}
+	}
+}
+
+func TestDocument(t *testing.T) {
+	r := results()
+	r.Date, r.Machine, r.Scale, r.Rounds = time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC), machine{2, "Z80", "6.1", "go1.26"}, 0.5, 3
+	got, err := r.fill("a\n<!-- hsmbench machine -->\nold\n<!-- /hsmbench -->\nb\n<!-- hsmbench cases small/* -->\n<!-- /hsmbench -->\nc\n")
+	want := `a
+<!-- hsmbench machine -->
+Measured on 3 February 2026: 2 cores of Z80, Linux 6.1, go1.26; medians of 3 rounds, files at scale 0.5.
+<!-- /hsmbench -->
+b
+<!-- hsmbench cases small/* -->
+
+**small/http: 1000 x 64 KiB, 16 transfers**. ` + "`make bench CASES=small/http SCALE=0.5 ROUNDS=3`" + `
+
+|  |  | s | files/s | CPU µs/file | peak MiB | requests/file |
+|---|---|---:|---:|---:|---:|---:|
+| restore | copytool | 0.50 | 2000 | 250 | 100 | 0.129 |
+
+<!-- /hsmbench -->
+c
+`
+	if err != nil || got != want {
+		t.Errorf("%v, document is\n%s\nwant\n%s", err, got, want)
+	}
+	if again, err := r.fill(got); err != nil || again != got {
+		t.Errorf("%v, the second time it is\n%s", err, again)
+	}
+	for text, want := range map[string]string{
+		"nothing": "no place for figures",
+		"<!-- hsmbench pictures -->\n<!-- /hsmbench -->":      `no place is called "pictures"`,
+		"<!-- hsmbench cases medium* -->\n<!-- /hsmbench -->": "no case",
+	} {
+		if _, err := r.fill(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestPlot: pictures are XML, and a value ten times as large is a decade higher.
+func TestPlot(t *testing.T) {
+	p := plot{
+		title: "a < b", ticks: []tick{{1, "one"}, {100, "hundred"}},
+		series: []series{{name: "full", color: blue, points: []point{{1, 1}, {10, 10}, {100, 100}}}, {name: "empty"}},
+	}
+	text := p.svg()
+	var all struct{}
+	if err := xml.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	if !strings.Contains(text, `points="70.0,370.0 315.0,205.0 560.0,40.0"`) || strings.Contains(text, "empty") || !strings.Contains(text, "a &lt; b") {
+		t.Errorf("plot is\n%s", text)
+	}
+	if err := xml.Unmarshal([]byte(plot{ticks: p.ticks}.svg()), &all); err != nil {
+		t.Errorf("plot of nothing: %v", err)
 	}
 }

@@ -3,9 +3,9 @@
 // limits of the machine and a peer, on the same files and against the same
 // server.
 //
-//	hsmbench [-cases NAMES] [-who NAMES] [-scale X] [-rounds N] [-json FILE] [-- COPYTOOL-OPTIONS]
+//	hsmbench [-cases NAMES] [-who NAMES] [-scale X] [-rounds N] [-json FILE] [-svg DIR] [-- COPYTOOL-OPTIONS]
 //	hsmbench -list
-//	hsmbench -from FILE
+//	hsmbench -from FILE [-svg DIR] [-doc FILE]
 //
 // For each case it starts a stand-in Lustre on memory, a blob server that counts
 // and discards (package blobsink), and the copytool from the folder it lies in
@@ -23,8 +23,8 @@
 //	sendfile   what the kernel can do, without checksum and TLS
 //	rclone     the peer, if -rclone names one
 //
-// With -json the figures of every round are kept; -from prints the tables of such a
-// file again.
+// With -json the figures of every round are kept. -from makes tables and plots of
+// such a file again, and -doc puts them into a Markdown document (see document.go).
 package main
 
 import (
@@ -43,6 +43,7 @@ type options struct {
 	scale          float64
 	rounds         int
 	jsonFile, from string
+	svgDir, doc    string
 	back, peer     string
 	list           bool
 	copytool       []string // further options for it
@@ -73,6 +74,8 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.rounds, "rounds", 3, "`times` that everyone is measured")
 	fs.StringVar(&o.jsonFile, "json", "", "`file` to write the figures of every round to")
 	fs.StringVar(&o.from, "from", "", "`file` written by -json to report on; nothing is measured")
+	fs.StringVar(&o.svgDir, "svg", "", "`folder` to write the plots to")
+	fs.StringVar(&o.doc, "doc", "", "Markdown `document` to put the tables of -from into")
 	fs.StringVar(&o.back, "back", "/dev/shm", "`folder` for all data; best in memory")
 	fs.StringVar(&o.peer, "rclone", "", "`path` of rclone; empty: without it")
 	fs.BoolVar(&o.list, "list", false, "list the cases, and measure nothing")
@@ -103,11 +106,26 @@ func (o options) run(ctx context.Context) error {
 			return err
 		}
 		r.print()
-		return nil
+		return o.publish(r)
 	}
 	r, err := o.measure(ctx, cases)
-	if err != nil || o.jsonFile == "" {
-		return err
+	return errors.Join(err, o.publish(r))
+}
+
+// publish writes what was asked for.
+func (o options) publish(r *report) error {
+	if o.jsonFile != "" {
+		if err := r.write(o.jsonFile); err != nil {
+			return err
+		}
 	}
-	return r.write(o.jsonFile)
+	if o.svgDir != "" {
+		if err := r.plot(o.svgDir); err != nil {
+			return err
+		}
+	}
+	if o.doc != "" {
+		return r.refresh(o.doc)
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 
 	"lhsm-azblob/testenv/meter"
 )
@@ -24,18 +25,24 @@ type round struct {
 	add    func(op, who string, s sample)
 }
 
-// measure runs the cases one after the other.
+// measure runs the cases one after the other. One that fails does not stop the
+// others: a run takes long. What there is by then is kept.
 func (o options) measure(ctx context.Context, cases []benchCase) (*report, error) {
-	if o.peer == "" {
-		fmt.Fprintln(os.Stderr, "hsmbench: no -rclone is given, so there is no peer to compare with")
+	if _, err := exec.LookPath(o.peer); err != nil {
+		fmt.Fprintln(os.Stderr, "hsmbench: without rclone, so there is no peer to compare with; give it with -rclone")
+		o.peer = ""
 	}
 	r := newReport(o)
+	var failed error
 	for _, c := range cases {
 		if err := o.measureCase(ctx, c.scaled(o.scale), r); err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", c.name, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return r, nil
+	return r, failed
 }
 
 func (o options) measureCase(ctx context.Context, c benchCase, r *report) (err error) {

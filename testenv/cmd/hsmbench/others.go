@@ -35,6 +35,10 @@ func (r *round) loop(who string, set *fileSet) error {
 	return nil
 }
 
+// least is what is left, in seconds, where there is so little to do that the rest
+// is noise.
+const least = 1e-3
+
 // rclone copies the files there and back. What it takes to copy nothing is left
 // out: the others are measured while they run already.
 func (r *round) rclone(set *fileSet) error {
@@ -55,8 +59,8 @@ func (r *round) rclone(set *fileSet) error {
 		if err != nil {
 			return err
 		}
-		f.CPU -= start.CPU
-		f.Seconds -= start.Seconds
+		f.CPU = max(f.CPU-start.CPU, least)
+		f.Seconds = max(f.Seconds-start.Seconds, least)
 		r.add(way.op, rclone, sample{Figures: f})
 	}
 	return os.RemoveAll(set.dir + "-back")

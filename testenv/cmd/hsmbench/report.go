@@ -30,14 +30,19 @@ type machine struct {
 
 // A caseResult has the samples of one case.
 type caseResult struct {
-	Name      string    `json:"name"`
-	Files     int       `json:"files"`
-	Size      int64     `json:"size"` // bytes of each file
-	Workload  string    `json:"workload"`
-	Secure    bool      `json:"secure"`
-	LatencyMS float64   `json:"latency_ms"`
-	Transfers int       `json:"transfers"`
-	Results   []*result `json:"results"`
+	Name      string  `json:"name"`
+	Files     int     `json:"files"`
+	Size      int64   `json:"size"` // bytes of each file
+	Workload  string  `json:"workload"`
+	Secure    bool    `json:"secure"`
+	LatencyMS float64 `json:"latency_ms"`
+	Transfers int     `json:"transfers"`
+	// Of some cases: files asked for together, and the large files that those
+	// above are behind.
+	Batch      int       `json:"batch,omitempty"`
+	Behind     int       `json:"behind,omitempty"`
+	BehindSize int64     `json:"behind_size,omitempty"` // bytes of each
+	Results    []*result `json:"results"`
 }
 
 // A result is what one of those who are measured did, round by round.
@@ -71,6 +76,7 @@ func (r *report) newCase(c benchCase) *caseResult {
 	found := &caseResult{
 		Name: c.name, Files: c.files, Size: c.size, Workload: c.workload.name, Secure: c.secure,
 		LatencyMS: float64(c.latency) / float64(time.Millisecond), Transfers: c.transfers,
+		Batch: c.batch, Behind: c.behind, BehindSize: c.behindSize,
 	}
 	r.Cases = append(r.Cases, found)
 	return found
@@ -122,6 +128,9 @@ func seconds(s sample) float64  { return s.Seconds }
 func cpu(s sample) float64      { return s.CPU }
 func peak(s sample) float64     { return float64(s.Peak) }
 func requests(s sample) float64 { return float64(s.Total()) }
+func count(s sample) float64    { return float64(s.Latencies.Count) }
+func p50(s sample) float64      { return s.Latencies.P50 }
+func p99(s sample) float64      { return s.Latencies.P99 }
 
 func (r *report) write(path string) error {
 	text, err := json.MarshalIndent(r, "", "  ")

@@ -169,16 +169,20 @@ func (w *world) close() error {
 	return os.RemoveAll(w.dir)
 }
 
-func (w *world) standin(args ...string) error {
+// standin has the stand-in do something, and gives what it prints.
+func (w *world) standin(args ...string) (string, error) {
 	r, err := testenv.Output(w.command("lustre-standin", args...))
 	if err == nil && r.Code != 0 {
 		err = fmt.Errorf("lustre-standin %s: %s", args[0], strings.TrimSpace(r.Stderr))
 	}
-	return err
+	return r.Stdout, err
 }
 
 // waitIdle waits until the coordinator has nothing to do.
-func (w *world) waitIdle() error { return w.standin("wait-idle") }
+func (w *world) waitIdle() error {
+	_, err := w.standin("wait-idle")
+	return err
+}
 
 // makeFiles makes a folder of the case's files, which hold what a blob of the
 // server is made of, so that what comes back has the right checksum.

@@ -54,11 +54,12 @@ programs:
 demo: build $(AZURITE) ## the main job from start to end on a stand-in Lustre and Azurite; KEEP=1 leaves it up
 	KEEP=$(KEEP) testenv/demo/demo.sh $(BIN)
 
-test: $(AZURITE) $(NFPM) ## the whole test suite with the race detector, against the stand-in, Azurite and a headless Chromium
+test: $(AZURITE) $(NFPM) ## the whole test suite with the race detector, against the stand-in, Azurite, Chromium and Prometheus
 	@test "$$(id -u)" = 0 || { echo "make test: needs root, since the tests mount file systems; run it as root" >&2; exit 1; }
 	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
 	testenv/chromium/install.sh
-	TESTENV_REQUIRE=lustre,azurite,chromium GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -p 1 -timeout 60m ./...
+	testenv/prometheus/install.sh
+	TESTENV_REQUIRE=lustre,azurite,chromium,prometheus GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -p 1 -timeout 60m ./...
 
 # What the units leave open is listed in build/unit/exposure. The threshold is ten times the sum of that.
 check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd units
@@ -108,6 +109,8 @@ install: programs ## install programs, units, sample configurations, manual page
 		sed 's#/usr/local/#$(PREFIX)/#' packaging/$$unit@.service | install -D -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit@.service; \
 	done
 	install -D -m 644 packaging/lhsmctl.conf $(DESTDIR)/etc/lhsm-azblob/lhsmctl-sample.conf
+	install -D -m 644 packaging/grafana/lhsm-azblob.json $(DESTDIR)$(SHARE)/lhsm-azblob/grafana/lhsm-azblob.json
+	install -D -m 644 packaging/prometheus/lhsm-azblob.rules.yml $(DESTDIR)$(SHARE)/lhsm-azblob/prometheus/lhsm-azblob.rules.yml
 	install -d $(addprefix $(DESTDIR)$(SHARE)/,man/man1 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	$(BIN)/lhsmctl manual >$(DESTDIR)$(SHARE)/man/man1/lhsmctl.1
 	$(BIN)/lhsmtool_azblob --manual 5 >$(DESTDIR)$(SHARE)/man/man5/lhsm-azblob.conf.5

@@ -74,8 +74,11 @@ func (m *Metrics) countActions() {
 	durations := m.histogram("action_duration_seconds", "Time from the start of an action to its end.", prometheus.ExponentialBuckets(0.005, 4, 10))
 	m.durations.add = func(op string) prometheus.Observer { return durations.WithLabelValues(op) }
 	for _, op := range []string{opArchive, opRestore, opRemove} {
-		m.outcomes.of(outcome{op, OK})
 		m.durations.of(op)
+		m.outcomes.of(outcome{op, OK})
+		for code := range verdicts {
+			m.outcomes.of(outcome{op, code})
+		}
 	}
 	bytes := m.counter("action_bytes_total", "Bytes of the files that were archived or restored, counted at the end of each.", "op")
 	m.archived, m.restored = bytes.WithLabelValues(opArchive), bytes.WithLabelValues(opRestore)

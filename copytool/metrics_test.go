@@ -59,7 +59,7 @@ func TestMetricsTellOutcomes(t *testing.T) {
 	wantSeries(t, m, map[string]float64{"serving": 1})
 	r.stop()
 	wantSeries(t, m, map[string]float64{
-		`actions_total{code="OK",op="ARCHIVE"}`: 1, `actions_total{code="OK",op="RESTORE"}`: 0, `action_bytes_total{op="ARCHIVE"}`: 7,
+		`actions_total{code="OK",op="ARCHIVE"}`: 1, `actions_total{code="OK",op="RESTORE"}`: 0, `actions_total{code="AuthFailed",op="ARCHIVE"}`: 0, `action_bytes_total{op="ARCHIVE"}`: 7,
 		`action_duration_seconds{op="ARCHIVE"}`: 1, `action_duration_seconds{op="REMOVE"}`: 0, `actions_limit{op="ARCHIVE"}`: 64,
 		`queue_depth{op="ARCHIVE"}`: 0, `actions_in_flight{op="ARCHIVE"}`: 0, "serving": 0,
 	})

@@ -27,6 +27,7 @@ type Attributes struct {
 	Layout      []byte // raw lustre.lov
 	Xattrs      map[string][]byte
 	LinkCount   uint32
+	Cookie      uint64 // of the action that wrote the blob
 	Path        string // set where the name does not hold the path; see [PathForName]
 }
 
@@ -50,6 +51,7 @@ const (
 	keyLayout      = "lhsm_layout"
 	keyXattrs      = "lhsm_xattrs"
 	keyPath        = "lhsm_path"
+	keyCookie      = "lhsm_cookie"
 
 	keyCRC64  = "lhsm_crc64"  // written by Upload
 	keyUpload = "lhsm_upload" // written by Upload
@@ -96,6 +98,7 @@ func (a Attributes) Metadata() (md map[string]string, omitted []string) {
 	put(keyFID, asciiValue(a.FID))
 	put(keyDataVersion, formatNumber(a.DataVersion))
 	put(keyLinkCount, formatNumber(uint64(a.LinkCount)))
+	put(keyCookie, formatNumber(a.Cookie))
 	put(keyLayout, base64.StdEncoding.EncodeToString(a.Layout))
 	put(keyPath, base64.StdEncoding.EncodeToString([]byte(a.Path)))
 	return fitMetadata(md, a.Xattrs)

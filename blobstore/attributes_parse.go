@@ -34,6 +34,7 @@ func ParseAttributes(md map[string]string) (Attributes, error) {
 	p.parse(func(v string) (err error) { a.FID, err = url.PathUnescape(v); return }, keyFID)
 	p.parse(func(v string) (err error) { a.DataVersion, err = strconv.ParseUint(v, 10, 64); return }, keyDataVersion)
 	p.number32(&a.LinkCount, keyLinkCount)
+	p.parse(func(v string) (err error) { a.Cookie, err = strconv.ParseUint(v, 10, 64); return }, keyCookie)
 	p.parse(func(v string) (err error) { a.Layout, err = base64.StdEncoding.DecodeString(v); return }, keyLayout)
 	p.parse(func(v string) (err error) { a.Xattrs, err = parseXattrs(v); return }, keyXattrs)
 	p.parse(func(v string) error {

@@ -16,7 +16,7 @@ var fullAttributes = Attributes{
 	AccessTime: time.Unix(-5, 500).UTC(),
 	ChangeTime: time.Unix(0, 0).UTC(),
 	FSName:     "lustre", FID: "[0x200000401:0x17:0x0]", DataVersion: 1<<63 + 1,
-	Layout: []byte{0xd0, 0x0b, 0xd6, 0x0b, 0}, LinkCount: 2, Path: "a\n\xff/b",
+	Layout: []byte{0xd0, 0x0b, 0xd6, 0x0b, 0}, LinkCount: 2, Cookie: 1<<63 + 2, Path: "a\n\xff/b",
 	Xattrs: map[string][]byte{"user.a": []byte("x=y,z"), "user.\xff,=% ": {0}, "user.empty": {}},
 }
 

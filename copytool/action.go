@@ -27,8 +27,14 @@ type job struct {
 
 	path    string // for the log, when it becomes known
 	blob    blobstore.Name
-	bytes   int64  // moved, for the log
-	version uint64 // of the data that an archive has copied
+	bytes   int64      // moved, for the log
+	version uint64     // of the data that an archive has copied
+	wrote   BlobRef    // what an archive has uploaded itself, if anything
+	claim   *heldClaim // of a remove, on its file's copy
+
+	waits        int    // how often it has waited for another action
+	awaited      uint64 // the cookie of that
+	awaitedSince time.Time
 
 	verdict Verdict // what the coordinator is told
 	err     error   // the reason
@@ -57,6 +63,9 @@ func (a *Agent) run(ctx context.Context, t *task) (rest time.Duration) {
 		return 0
 	}
 	a.o.Journal.ended(t)
+	if j.claim != nil {
+		j.claim.giveBack()
+	}
 	if j.verdict.Code == OK && j.afterwards != nil {
 		j.afterwards(context.WithoutCancel(ctx))
 	}
@@ -95,6 +104,10 @@ func (j *job) conclude(err error) (rest time.Duration) {
 	if errors.As(err, &unheard) {
 		return j.owe(unheard.err)
 	}
+	var wait *waitError
+	if errors.As(err, &wait) {
+		return j.pause(wait)
+	}
 	j.decide(err)
 	j.t.retry.Store(j.verdict.Retry)
 	j.t.ending.Store(true)
@@ -127,7 +140,7 @@ func (j *job) perform(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if j.t.adopted || j.debt.tries > 0 {
+	if j.t.adopted || j.debt.tries > 0 || j.waits > 0 {
 		if err := j.stillWanted(); err != nil {
 			return err
 		}

@@ -77,10 +77,6 @@ type Agent struct {
 	closing  sync.WaitGroup // of sessions that were replaced, and of renewals
 	doubt    chan struct{}  // of capacity 1: a coordinator may have forgotten us
 	heard    atomic.Int64   // UnixNano of the last list, or renewal
-
-	// identityMu makes reading and then writing an identity one step within
-	// this process. It is held for two attribute operations at most.
-	identityMu sync.Mutex
 }
 
 // New returns an agent for one file system. register is called by Serve, again

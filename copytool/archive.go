@@ -32,27 +32,31 @@ func (j *job) doArchive(ctx context.Context) error {
 		return err
 	}
 	j.path, j.blob = path, name
-	info, err := j.publish(ctx, src, path, name)
+	for range maxAttempts {
+		var info blobstore.Info
+		if info, err = j.publish(ctx, src, path, name); err != nil {
+			return err
+		}
+		j.blob = info.Name
+		if err = j.recordCopy(ctx, src, info); !errors.Is(err, errCopyGone) {
+			break
+		}
+	}
 	if err != nil {
 		return err
 	}
-	j.blob = info.Name
-	if err := j.recordCopy(src, info); err != nil {
-		return err
-	}
 	j.markParents(ctx)
-	return j.stillRecorded(src)
+	return nil
 }
 
-// stillRecorded fails if the file does not name its copy any more: another mover has
-// removed it meanwhile. The end that follows would say that there is one. (Nothing but
-// the shortness of the time in between keeps a remove from coming then.)
-func (j *job) stillRecorded(s *source) error {
+// stillRecorded fails if the file does not say any more that this archive relies on
+// its copy: for an end that is said long after the copy was recorded.
+func (j *job) stillRecorded() error {
 	now, err := readIdentity(j.fs, j.ref)
 	switch {
 	case err != nil:
 		return err
-	case now == nil || now.DataVersion != s.version:
+	case now == nil || now.DataVersion != j.version || !slices.Contains(now.Archives, j.t.cookie):
 		return failf(FileChanged, "the copy was removed, or replaced by a newer one, before its archive ended; archive the file again")
 	}
 	return nil
@@ -79,7 +83,7 @@ func (j *job) chooseName(s *source) (path string, name blobstore.Name, err error
 // publish uploads the file under the condition that nobody else's blob, and no
 // state of our own that we do not know, is replaced.
 func (j *job) publish(ctx context.Context, s *source, path string, name blobstore.Name) (blobstore.Info, error) {
-	if info, ok := j.alreadyThere(ctx, s); ok {
+	if info, ok := j.alreadyThere(ctx, s); ok && !s.distrust {
 		return info, nil
 	}
 	w := way{cond: blobstore.CreateOnly()}
@@ -141,7 +145,7 @@ func (j *job) upload(ctx context.Context, s *source, path string, name blobstore
 		Staged:       func(b blobstore.StagedBlock) { j.o.Journal.staged(j.t, s.version, b) },
 	})
 	if err == nil {
-		j.bytes = s.attr.Size
+		j.bytes, j.wrote = s.attr.Size, BlobRef{name, info.ETag}
 		j.t.moved.Store(s.attr.Size)
 		j.metrics.archived.Add(float64(s.attr.Size))
 		return info, nil
@@ -158,15 +162,12 @@ func (j *job) upload(ctx context.Context, s *source, path string, name blobstore
 
 // recordCopy writes the identity. Blobs that it supersedes are deleted when the
 // coordinator has taken the success, and not before.
-func (j *job) recordCopy(s *source, info blobstore.Info) error {
+func (j *job) recordCopy(ctx context.Context, s *source, info blobstore.Info) error {
 	mine := identityOf(j.archive, info, s.version, s.layout)
-	if sameCopy(s.before, mine) && s.before.DataVersion == mine.DataVersion {
-		mine = s.before
-	} else {
-		var err error
-		if mine, err = j.recordIdentity(j.ref, s.before, mine); err != nil {
-			return err
-		}
+	mine.Archives = []uint64{j.t.cookie}
+	mine, err := j.record(ctx, s, mine)
+	if err != nil {
+		return err
 	}
 	j.recent.put(j.t.fid, mine)
 	j.version = s.version
@@ -198,7 +199,7 @@ func (j *job) deleteSuperseded(ctx context.Context, id *Identity) {
 	if len(left) == len(id.Superseded) {
 		return
 	}
-	if err := j.forgetSuperseded(j.ref, id, left); err != nil {
+	if err := j.forgetSuperseded(ctx, id, left); err != nil {
 		j.log.Debug("forget superseded blobs", "err", err)
 	}
 }

@@ -27,6 +27,7 @@ const (
 	BlobArchived         Code = "BlobArchived"         // in the archive tier; rehydrate it first
 	BlobImmutable        Code = "BlobImmutable"        // protected by an immutability policy or a legal hold
 	BlobLeased           Code = "BlobLeased"           // somebody holds a lease on the blob
+	Busy                 Code = "Busy"                 // another action is at work on the file's copy
 	OnlyCopy             Code = "OnlyCopy"             // a remove of the copy of a released file; restore it first
 	NameNotRepresentable Code = "NameNotRepresentable" // no blob name for the path
 	FileTooLarge         Code = "FileTooLarge"         // above what a blob can hold
@@ -77,6 +78,7 @@ var verdicts = map[Code]Verdict{
 	BlobArchived:         {Errno: syscall.ENOMEDIUM},
 	BlobImmutable:        {Errno: syscall.EROFS},
 	BlobLeased:           {Errno: syscall.ETXTBSY},
+	Busy:                 {Errno: syscall.EBUSY},
 	OnlyCopy:             {Errno: syscall.EPERM},
 	NameNotRepresentable: {Errno: syscall.ENAMETOOLONG},
 	FileTooLarge:         {Errno: syscall.EFBIG},

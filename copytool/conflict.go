@@ -59,7 +59,7 @@ func (j *job) clearWay(ctx context.Context, s *source, name blobstore.Name) (way
 	}
 	at := attributesOf(info)
 	switch {
-	case j.owns(at) && s.holdsContent(info, at):
+	case j.owns(at) && s.holdsContent(info, at) && !s.distrust:
 		return way{done: true, info: info}, nil
 	case j.owns(at), s.imported == name:
 		return way{cond: blobstore.IfMatch(info.ETag)}, nil
@@ -70,18 +70,18 @@ func (j *job) clearWay(ctx context.Context, s *source, name blobstore.Name) (way
 
 // contest decides about a blob of another owner. seen are the names that are
 // being cleared already.
-func (a *Agent) contest(ctx context.Context, ar *Archive, info blobstore.Info, seen map[blobstore.Name]bool) (blobstore.Condition, error) {
+func (j *job) contest(ctx context.Context, ar *Archive, info blobstore.Info, seen map[blobstore.Name]bool) (blobstore.Condition, error) {
 	at := attributesOf(info)
 	owner, err := llapi.ParseFID(at.FID)
-	ours := at.FSName == a.o.FSName && (err == nil || at.IsFolder)
+	ours := at.FSName == j.o.FSName && (err == nil || at.IsFolder)
 	switch {
-	case a.o.Conflict == Fail:
+	case j.o.Conflict == Fail:
 		return blobstore.Condition{}, failf(BlobExists, "the blob %q exists and is not this file's; --on-conflict is fail", info.Name)
-	case !ours && a.o.Conflict != Overwrite:
+	case !ours && j.o.Conflict != Overwrite:
 		return blobstore.Condition{}, failf(BlobExists, "the blob %q exists and was not written by file system %s; move it away, or allow it with --on-conflict overwrite",
-			info.Name, a.o.FSName)
+			info.Name, j.o.FSName)
 	case ours && !at.IsFolder:
-		if err := a.moveAside(ctx, ar, info, owner, seen); err != nil {
+		if err := j.moveAside(ctx, ar, info, owner, seen); err != nil {
 			return blobstore.Condition{}, fmt.Errorf("move the copy of %s out of the way: %w", owner, err)
 		}
 	}
@@ -91,9 +91,9 @@ func (a *Agent) contest(ctx context.Context, ar *Archive, info blobstore.Info, s
 // moveAside gives a blob another name if it is the copy of a living file, and
 // tells that file. The blob itself stays for its name's new owner to replace.
 // An orphan, whose file is gone or has another copy, is left to be replaced.
-func (a *Agent) moveAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, seen map[blobstore.Name]bool) error {
+func (j *job) moveAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, seen map[blobstore.Name]bool) error {
 	for range maxAttempts {
-		id, err := readIdentity(a.fs, Ref{FID: owner})
+		id, err := readIdentity(j.fs, Ref{FID: owner})
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -105,27 +105,27 @@ func (a *Agent) moveAside(ctx context.Context, ar *Archive, info blobstore.Info,
 		if id != nil && !id.pointsAt(ar, info.Name) {
 			return nil
 		}
-		paths, err := a.fs.Paths(owner)
+		paths, err := j.fs.Paths(owner)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		moved, made, err := a.copyAside(ctx, ar, info, owner, paths[0], seen)
+		moved, made, err := j.copyAside(ctx, ar, info, owner, paths[0], seen)
 		if err != nil {
 			return err
 		}
-		ok, err := a.moveIdentity(owner, id, movedIdentity(ar, id, info, moved))
+		ok, err := j.moveIdentity(ctx, owner, id, movedIdentity(ar, id, info, moved))
 		if err != nil {
 			return err
 		}
 		if ok {
-			a.log.Info("a copy was moved out of the way", "fid", owner.String(), "path", paths[0], "from", string(info.Name), "blob", string(moved.Name))
+			j.Agent.log.Info("a copy was moved out of the way", "fid", owner.String(), "path", paths[0], "from", string(info.Name), "blob", string(moved.Name))
 			return nil
 		}
 		if made {
-			a.dropSpare(ctx, ar, owner, moved)
+			j.dropSpare(ctx, ar, owner, moved)
 		}
 	}
 	return failf(BlobChanged, "its identity changed %d times meanwhile", maxAttempts)
@@ -134,8 +134,8 @@ func (a *Agent) moveAside(ctx context.Context, ar *Archive, info blobstore.Info,
 // dropSpare deletes a copy that we have made of a copy, if its file has got another
 // meanwhile. Another mover that cleared the same name may have taken ours for its own
 // and told the file of it. For the same reason what somebody else has made stays.
-func (a *Agent) dropSpare(ctx context.Context, ar *Archive, owner llapi.FID, spare blobstore.Info) {
-	now, err := readIdentity(a.fs, Ref{FID: owner})
+func (j *job) dropSpare(ctx context.Context, ar *Archive, owner llapi.FID, spare blobstore.Info) {
+	now, err := readIdentity(j.fs, Ref{FID: owner})
 	if err == nil && now != nil && now.pointsAt(ar, spare.Name) {
 		return
 	}
@@ -143,47 +143,47 @@ func (a *Agent) dropSpare(ctx context.Context, ar *Archive, owner llapi.FID, spa
 		err = ar.Store.Delete(ctx, spare.Name, spare.ETag)
 	}
 	if err != nil {
-		a.log.Warn("a spare copy stays in the container", "blob", string(spare.Name), "err", err)
+		j.Agent.log.Warn("a spare copy stays in the container", "blob", string(spare.Name), "err", err)
 		return
 	}
-	a.log.Info("a spare copy is deleted", "fid", owner.String(), "blob", string(spare.Name))
+	j.Agent.log.Info("a spare copy is deleted", "fid", owner.String(), "blob", string(spare.Name))
 }
 
 // copyAside copies the blob to its owner's present path, or where that name
 // cannot be had, to a name of its own. made is false if the copy was there already.
-func (a *Agent) copyAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, path string, seen map[blobstore.Name]bool) (moved blobstore.Info, made bool, err error) {
+func (j *job) copyAside(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, path string, seen map[blobstore.Name]bool) (moved blobstore.Info, made bool, err error) {
 	seen = maps.Clone(seen)
 	seen[info.Name] = true
 	if name, err := ar.nameFor(path); err == nil && !seen[name] {
-		moved, made, err = a.copyTo(ctx, ar, info, owner, name, seen)
+		moved, made, err = j.copyTo(ctx, ar, info, owner, name, seen)
 		if err == nil || ctx.Err() != nil {
 			return moved, made, err
 		}
-		a.log.Info("a copy cannot have its file's path as a name", "fid", owner.String(), "blob", string(name), "err", err)
+		j.Agent.log.Info("a copy cannot have its file's path as a name", "fid", owner.String(), "blob", string(name), "err", err)
 	}
 	at := attributesOf(info)
 	name, err := ar.nameFor(fmt.Sprintf("%s/%s-%x", displaced, owner.Bare(), at.DataVersion))
 	if err != nil {
 		return blobstore.Info{}, false, err
 	}
-	return a.copyTo(ctx, ar, info, owner, name, seen)
+	return j.copyTo(ctx, ar, info, owner, name, seen)
 }
 
 // copyTo copies the blob to a name, after clearing that name's way in turn:
 // a rotation of logs shifts a whole chain of them.
-func (a *Agent) copyTo(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, name blobstore.Name, seen map[blobstore.Name]bool) (moved blobstore.Info, made bool, err error) {
+func (j *job) copyTo(ctx context.Context, ar *Archive, info blobstore.Info, owner llapi.FID, name blobstore.Name, seen map[blobstore.Name]bool) (moved blobstore.Info, made bool, err error) {
 	cond := blobstore.CreateOnly()
 	there, err := ar.Store.Stat(ctx, name)
 	switch {
 	case errors.Is(err, blobstore.ErrNotFound):
 	case err != nil:
 		return blobstore.Info{}, false, err
-	case a.isCopyOf(there, info, owner):
+	case j.isCopyOf(there, info, owner):
 		return there, false, nil // of an attempt that was interrupted, or of another mover
-	case a.belongsTo(there, owner): // perhaps of an archive that has just been committed
+	case j.belongsTo(there, owner): // perhaps of an archive that has just been committed
 		return blobstore.Info{}, false, failf(BlobExists, "the blob %q is another copy of %s", name, owner)
 	default:
-		if cond, err = a.contest(ctx, ar, there, seen); err != nil {
+		if cond, err = j.contest(ctx, ar, there, seen); err != nil {
 			return blobstore.Info{}, false, err
 		}
 	}

@@ -109,7 +109,7 @@ func TestMovedAsideTwice(t *testing.T) {
 	before := r.identity(first)
 	r.archive(r.write("a", "second")) // this mover
 	moved := r.identity(first)
-	ok, err := r.agent.moveIdentity(first, before, moved) // the other one, which has found the copy of the first
+	ok, err := r.elsewhere(first).moveIdentity(t.Context(), first, before, moved) // the other one, which has found the copy of the first
 	if err != nil || !ok {
 		t.Errorf("moved to where it is: %t, %v; the copy would be deleted as a spare one", ok, err)
 	}
@@ -228,21 +228,35 @@ func TestPathIsTakenDuringAnArchive(t *testing.T) {
 	}
 }
 
+// elsewhere is an archive of the file on another mover, which has nothing in common
+// with the agent but the file system and the container.
+func (r *rig) elsewhere(fid llapi.FID) *job {
+	r.t.Helper()
+	o := r.agent.o
+	o.Metrics, o.Journal = nil, nil
+	other, err := New(o, r.fakeLustre, r.newSession)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s, err := r.newSession(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	other.session.Store(&s)
+	it := r.item(llapi.ActionArchive, fid)
+	return other.jobOf(&task{key: key{it.Cookie, fid}, item: it, archiveID: 1})
+}
+
 // takePath is what another mover does: it has no lock in common with the agent.
 func (r *rig) takePath(t *testing.T, fid llapi.FID) {
 	t.Helper()
-	o := r.agent.o
-	o.Metrics = nil // another process
-	other, err := New(o, r.fakeLustre, r.newSession)
-	if err != nil {
-		t.Fatal(err)
-	}
 	f, err := (&fakeAction{s: &fakeSession{fakeLustre: r.fakeLustre}, file: r.files[fid]}).File()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	j := &job{Agent: other, t: &task{key: key{0, fid}}, archive: other.archives[0], ref: Ref{FID: fid}, log: other.log, file: f}
+	j := r.elsewhere(fid)
+	j.file, j.archive = f, j.archives[0]
 	src, err := j.look()
 	if err != nil {
 		t.Fatal(err)

@@ -95,5 +95,8 @@ func (j *job) succeedAgain(ctx context.Context) error {
 	case now != j.version:
 		return failf(FileChanged, "the file changed after its copy was complete; the copy is good, and older than the file")
 	}
-	return nil
+	if j.afterwards == nil {
+		return nil // the file was released, and nothing had to be recorded
+	}
+	return j.stillRecorded()
 }

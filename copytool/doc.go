@@ -25,9 +25,48 @@
 // The order of an archive is: blob, identity, end. A crash between any two
 // leaves a state that the next archive of the file completes: blobs carry the
 // file's FID and data version, so a blob without an identity is recognised.
-// Identities are not compare-and-set: two movers that give one file's blob
-// another place in the same millisecond can leave an identity behind whose
-// ETag does not match. That is reported at the restore, never hidden.
+//
+// # Two movers and one file
+//
+// The coordinator sends an archive and a remove of one file to two movers at once, and
+// its movers have nothing in common but the file and the container. Lustre has no
+// compare-and-set for attributes; what it has is that one can be made only where none
+// is. So:
+//
+//   - The first identity of a file is made in that way.
+//   - Who changes or takes away one that is there has the file's claim ([ClaimXattr])
+//     meanwhile, an attribute that is made in the same way and says which action has it.
+//     A remove has it from before it reads the identity until its end is taken, an
+//     archive while it replaces an identity, or finds that the copy is there already.
+//   - An identity has the cookies of the archives that rely on it, and a blob that of
+//     the archive that wrote it. Before a remove deletes one, all of them must be over
+//     at the coordinator, which tells that of any cookie: an action that it does not
+//     know cannot end well any more. Until then the remove waits, without a slot.
+//   - An archive that made the first identity looks for a claim then. Either it sees
+//     that of a remove which is at work, and fails (Busy), or that remove sees the
+//     identity, and waits. So neither waits for the other.
+//   - Right before it deletes, a remove asks whether it is wanted, looks that the claim is
+//     its own, and marks the file dirty, which the end of an archive may have undone.
+//
+// An archive whose data version is not the file's any more cannot end well, whatever it
+// has recorded: the metadata server compares. So two archives have nothing to fear of
+// each other but that the older one's record comes last. It is made under the claim,
+// where it sees the newer one. Two of the same version share one copy.
+//
+// Who dies leaves a claim behind, or a cookie. The coordinator tells when its action is
+// over, but for an hour after each question it does not find out that nobody is there.
+// Hence the others' patience has an end: they end the action in its mover's place, whose
+// own end is refused from then on, and go on. What a dead remove has asked the storage
+// for may still be on its way. It names an ETag, and the archive that takes its claim
+// writes the blob anew.
+//
+// Of two that take a dead one's claim at once, the one that wrote last has it, and the
+// other sees that a second later. What is left is a mover that stands still, between
+// two system calls, for longer than that second, while a third one takes over what a
+// dead one left; and one that does so for as long as patience lasts between its last
+// look and its request to the storage, while an archive finds the copy and uploads
+// nothing. Copytools of before there were claims do not heed them: do not let them remove
+// beside this one.
 //
 // # When Lustre is full
 //

@@ -36,6 +36,7 @@ type fakeLustre struct {
 	version  uint64
 	cookie   uint64
 	ended    map[key]chan syscall.Errno // of every action sent
+	over     map[key]bool               // the coordinator knows them no more
 	progress map[key][]llapi.Extent
 	answer   map[key]error // to progress
 	endError map[key]error
@@ -44,6 +45,7 @@ type fakeLustre struct {
 	renew    func() error // may refuse a renewal
 	renewals int
 	onSet    func(fid llapi.FID, name string)
+	onReport func(it llapi.ActionItem) // of progress
 }
 
 type fakeFile struct {
@@ -60,7 +62,7 @@ func newFakeLustre(t *testing.T) *fakeLustre {
 	return &fakeLustre{
 		t: t, dir: t.TempDir(), fsname: "lustre", lists: make(chan llapi.ActionList, 100), fails: make(chan error),
 		files: map[llapi.FID]*fakeFile{}, dirs: map[string]Attr{}, version: 1000, cookie: 100,
-		ended: map[key]chan syscall.Errno{}, progress: map[key][]llapi.Extent{}, answer: map[key]error{}, endError: map[key]error{},
+		ended: map[key]chan syscall.Errno{}, over: map[key]bool{}, progress: map[key][]llapi.Extent{}, answer: map[key]error{}, endError: map[key]error{},
 	}
 }
 
@@ -367,6 +369,7 @@ func (l *fakeLustre) takeEnds(it llapi.ActionItem) {
 
 // end is the only way out of the coordinator; a second one is a bug.
 func (l *fakeLustre) end(it llapi.ActionItem, errno syscall.Errno) {
+	l.over[key{it.Cookie, it.FID}] = true
 	select {
 	case l.ended[key{it.Cookie, it.FID}] <- errno:
 	default:
@@ -484,9 +487,15 @@ func (s *fakeSession) Fail(it llapi.ActionItem, _ llapi.EndFlags, errno syscall.
 }
 
 func (s *fakeSession) ReportProgress(it llapi.ActionItem, e llapi.Extent) error {
+	if s.onReport != nil {
+		s.onReport(it)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := key{it.Cookie, it.FID}
+	if s.over[k] && s.answer[k] == nil {
+		return &llapi.Error{Func: "progress", Errno: syscall.ENOENT}
+	}
 	s.progress[k] = append(s.progress[k], e)
 	return s.answer[k]
 }
@@ -524,7 +533,7 @@ func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) 
 			return &llapi.Error{Func: "end", Errno: syscall.EBUSY}
 		}
 		f.archived = true
-		f.xattrs["trusted.hsm"] = hsmAttr(f.flags() | llapi.HSExists | llapi.HSArchived)
+		f.xattrs["trusted.hsm"] = hsmAttr(f.flags()&^llapi.HSDirty | llapi.HSExists | llapi.HSArchived)
 	}
 	if a.item.Action == llapi.ActionRestore {
 		delete(a.s.files, a.file.fid)

@@ -1,6 +1,7 @@
 package copytool
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,6 +51,10 @@ type Identity struct {
 	// Superseded are blobs of the same container that were this file's copy
 	// under another name, and that nobody has deleted yet.
 	Superseded []BlobRef
+	// Archives are the cookies of the archives of this data version that have recorded
+	// the copy, or found it recorded. What they rely on must not be removed before they
+	// have ended. Copytools of before this field was leave it empty.
+	Archives []uint64
 }
 
 // identityForm is an identity as it is stored. Keys are short for the sake of
@@ -68,6 +73,7 @@ type identityForm struct {
 	Layout       []byte         `json:"lov,omitempty"`
 	LayoutInBlob bool           `json:"lovblob,omitempty"`
 	Superseded   []BlobRef      `json:"old,omitempty"`
+	Archives     []uint64       `json:"arch,omitempty"`
 }
 
 const identityVersion = 1
@@ -92,7 +98,7 @@ func ParseIdentity(b []byte) (Identity, error) {
 	}
 	id := Identity{
 		Account: f.Account, Container: f.Container, Blob: BlobRef{f.Name, f.ETag}, VersionID: f.VersionID, Size: f.Size,
-		DataVersion: f.DataVersion, Time: f.Time, Layout: f.Layout, LayoutInBlob: f.LayoutInBlob, Superseded: f.Superseded,
+		DataVersion: f.DataVersion, Time: f.Time, Layout: f.Layout, LayoutInBlob: f.LayoutInBlob, Superseded: f.Superseded, Archives: f.Archives,
 	}
 	if f.CRC64 != "" {
 		crc, err := strconv.ParseUint(f.CRC64, 16, 64)
@@ -109,7 +115,7 @@ func (id Identity) Encode() ([]byte, error) {
 	f := identityForm{
 		Version: identityVersion, Account: id.Account, Container: id.Container, Name: id.Blob.Name, ETag: id.Blob.ETag, VersionID: id.VersionID,
 		Size: id.Size, DataVersion: id.DataVersion, Time: id.Time.UTC().Truncate(time.Second), Layout: id.Layout, LayoutInBlob: id.LayoutInBlob,
-		Superseded: id.Superseded,
+		Superseded: id.Superseded, Archives: id.Archives,
 	}
 	if id.HasCRC64 {
 		f.CRC64 = fmt.Sprintf("%016x", id.CRC64)
@@ -172,84 +178,135 @@ func sameCopy(a, b *Identity) bool {
 	return a.Account == b.Account && a.Container == b.Container && a.Blob == b.Blob
 }
 
-// recordIdentity makes mine the identity of the file, and notes in it what it
-// supersedes. before is what it was when the archive began, and r has the open
-// file. Somebody may have recorded something else since: put the copy aside, or
-// on another mover archived the same data, or newer. Theirs is kept then, and
-// the blob at our name is another file's by now, or to be deleted.
-func (a *Agent) recordIdentity(r Ref, before, mine *Identity) (*Identity, error) {
-	a.identityMu.Lock()
-	defer a.identityMu.Unlock()
-	if before == nil {
-		err := writeIdentity(a.fs, r, mine, SetCreate)
-		if !errors.Is(err, syscall.EEXIST) {
-			return mine, err
+// record makes mine the identity of the file, and notes in it what it supersedes. The
+// identity that it returns may be another's: see recordClaimed.
+func (j *job) record(ctx context.Context, s *source, mine *Identity) (*Identity, error) {
+	if s.before == nil && j.wrote == mine.Blob {
+		err := writeIdentity(j.fs, j.ref, mine, SetCreate)
+		if err == nil {
+			// A remove that comes later sees whose identity it is, and waits for our end.
+			there, err := readClaim(j.fs, j.ref)
+			if err == nil && there == nil {
+				return mine, nil
+			}
+		} else if !errors.Is(err, syscall.EEXIST) {
+			return nil, err
 		}
 	}
-	now, err := readIdentity(a.fs, r)
-	if err == nil && now != nil && !sameCopy(now, before) {
-		keep, err := a.isNoOlder(r, now, mine)
+	held, err := j.takeClaim(ctx, j.ref)
+	if err != nil {
+		return nil, err
+	}
+	defer held.giveBack()
+	if s.distrust = held.afterRemove; s.distrust && j.wrote != mine.Blob {
+		return nil, errCopyGone
+	}
+	return j.recordClaimed(ctx, s, mine)
+}
+
+// errCopyGone is that a blob which was found to be the file's copy is none any more.
+var errCopyGone = &Failure{BlobChanged, errors.New("the copy was deleted, or is about to be, when it was to be recorded")}
+
+// recordClaimed is for who has the claim. Somebody may have
+// recorded something else since the archive began: put the copy aside, or on another
+// mover archived the same data, or newer. Theirs is kept then, and the blob at our name
+// is another file's by now, or to be deleted.
+func (j *job) recordClaimed(ctx context.Context, s *source, mine *Identity) (*Identity, error) {
+	now, err := readIdentity(j.fs, j.ref)
+	if err != nil {
+		now = nil // unreadable; it was said at the beginning
+	}
+	switch {
+	case now != nil && now.DataVersion == mine.DataVersion:
+		there, err := j.isThere(ctx, now)
 		if err != nil {
 			return nil, err
 		}
-		if keep {
-			return a.keepIdentity(r, now, mine)
+		now.Archives = append(j.stillAlive(now.Archives), j.t.cookie)
+		if there {
+			return now, j.leaveIdentity(now, mine)
+		}
+		mine.Archives = now.Archives
+	case now != nil && !sameCopy(now, s.before):
+		version, err := j.fs.DataVersion(j.file)
+		if err != nil {
+			return nil, fmt.Errorf("data version: %w", err)
+		}
+		if version != mine.DataVersion {
+			return nil, errors.Join(j.leaveIdentity(now, mine), failf(FileChanged, "the file was written, and archived anew, while its copy was made"))
+		}
+	}
+	if j.wrote != mine.Blob {
+		there, err := j.isThere(ctx, mine)
+		switch {
+		case err != nil:
+			return nil, err
+		case !there:
+			return nil, errCopyGone
 		}
 	}
 	mine.Superseded = superseded(now, mine)
-	return mine, writeIdentity(a.fs, r, mine, SetAny)
+	return mine, writeIdentity(j.fs, j.ref, mine, SetAny)
 }
 
-// isNoOlder tells whether a copy that another has recorded is as good as ours,
-// or better: the file is not what we have copied any more.
-func (a *Agent) isNoOlder(r Ref, now, mine *Identity) (bool, error) {
-	if now.DataVersion == mine.DataVersion {
+// isThere tells whether the blob of an identity is in the container that the file is
+// to be archived into.
+func (j *job) isThere(ctx context.Context, id *Identity) (bool, error) {
+	switch {
+	case !j.archive.holds(id.Account, id.Container):
+		return false, nil
+	case id.Blob == j.wrote:
 		return true, nil
 	}
-	version, err := a.fs.DataVersion(r.File)
+	info, err := j.archive.Store.Stat(ctx, id.Blob.Name)
+	if errors.Is(err, blobstore.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && info.ETag == id.Blob.ETag, err
+}
+
+// leaveIdentity leaves the identity to another's copy. Ours is to be deleted.
+func (j *job) leaveIdentity(now, mine *Identity) error {
+	if now.Blob.Name != mine.Blob.Name && now.Account == mine.Account && now.Container == mine.Container {
+		now.Superseded = append(now.Superseded, mine.Blob)
+		now.Superseded = now.Superseded[max(0, len(now.Superseded)-maxSuperseded):]
+	}
+	return writeIdentity(j.fs, j.ref, now, SetAny)
+}
+
+// forgetSuperseded leaves only some of the superseded blobs in an identity, if it still
+// is the file's.
+func (j *job) forgetSuperseded(ctx context.Context, id *Identity, left []BlobRef) error {
+	held, err := j.takeClaim(ctx, j.ref)
 	if err != nil {
-		return false, fmt.Errorf("data version: %w", err)
+		return err
 	}
-	return version != mine.DataVersion, nil
-}
-
-// keepIdentity leaves the identity to another's copy. Ours is to be deleted.
-func (a *Agent) keepIdentity(r Ref, now, mine *Identity) (*Identity, error) {
-	if now.Blob.Name == mine.Blob.Name || now.Account != mine.Account || now.Container != mine.Container {
-		return now, nil
-	}
-	now.Superseded = append(now.Superseded, mine.Blob)
-	now.Superseded = now.Superseded[max(0, len(now.Superseded)-maxSuperseded):]
-	return now, writeIdentity(a.fs, r, now, SetAny)
-}
-
-// forgetSuperseded leaves only some of the superseded blobs in an identity, if
-// it still is the file's.
-func (a *Agent) forgetSuperseded(r Ref, id *Identity, left []BlobRef) error {
-	a.identityMu.Lock()
-	defer a.identityMu.Unlock()
-	now, err := readIdentity(a.fs, r)
+	defer held.giveBack()
+	now, err := readIdentity(j.fs, j.ref)
 	if err != nil || !sameCopy(now, id) {
 		return err
 	}
 	now.Superseded = left
-	return writeIdentity(a.fs, r, now, SetAny)
+	return writeIdentity(j.fs, j.ref, now, SetAny)
 }
 
 // moveIdentity points a file's identity at a copy of its blob, unless it has
 // changed since it was read as before. That somebody else has moved the copy to
 // the same place is as good.
-func (a *Agent) moveIdentity(fid llapi.FID, before, moved *Identity) (bool, error) {
-	a.identityMu.Lock()
-	defer a.identityMu.Unlock()
+func (j *job) moveIdentity(ctx context.Context, fid llapi.FID, before, moved *Identity) (bool, error) {
 	r := Ref{FID: fid}
 	if before == nil {
-		err := writeIdentity(a.fs, r, moved, SetCreate)
+		err := writeIdentity(j.fs, r, moved, SetCreate)
 		if !errors.Is(err, syscall.EEXIST) {
 			return err == nil, err
 		}
 	}
-	now, err := readIdentity(a.fs, r)
+	held, err := j.takeClaim(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	defer held.giveBack()
+	now, err := readIdentity(j.fs, r)
 	switch {
 	case err != nil:
 		return false, err
@@ -258,7 +315,8 @@ func (a *Agent) moveIdentity(fid llapi.FID, before, moved *Identity) (bool, erro
 	case before == nil || !sameCopy(now, before):
 		return false, nil
 	}
-	return true, writeIdentity(a.fs, r, moved, SetAny)
+	moved.Archives = now.Archives
+	return true, writeIdentity(j.fs, r, moved, SetAny)
 }
 
 // ignore returns nil in place of an error that is as good as success.

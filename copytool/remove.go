@@ -15,20 +15,35 @@ import (
 )
 
 // doRemove deletes the file's copy. The file is often gone by now, and its
-// identity with it.
+// identity with it. The library has nothing to do for a remove before its end, so it
+// is begun last: until then it can wait for another action, and begin anew.
 func (j *job) doRemove(ctx context.Context) error {
-	if err := j.begin(-1, 0); err != nil {
-		return err
-	}
 	names, err := j.fs.List(j.ref)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return j.removeOfVanished(ctx)
+		err = j.removeOfVanished(ctx)
 	case err != nil:
 		return fmt.Errorf("list attributes: %w", err)
+	default:
+		err = j.removeOfLiving(ctx, names)
 	}
+	if err != nil {
+		return err
+	}
+	return j.begin(-1, 0)
+}
+
+func (j *job) removeOfLiving(ctx context.Context, names []string) error {
 	j.findPath()
 	j.hasError = slices.Contains(names, ErrorXattr)
+	held, err := j.takeClaim(ctx, j.ref)
+	switch {
+	case VerdictFor(err).Code == Busy:
+		return &waitError{err}
+	case err != nil:
+		return err
+	}
+	j.claim = held // until the end is taken
 	if err := j.forbidRelease(); err != nil {
 		return err
 	}
@@ -44,6 +59,9 @@ func (j *job) removeCopy(ctx context.Context, names []string) error {
 		return err
 	}
 	if id != nil {
+		if err := j.await(id.Archives...); err != nil {
+			return err
+		}
 		return j.removeIdentified(ctx, id)
 	}
 	return j.removeUnidentified(ctx, names)
@@ -54,6 +72,9 @@ func (j *job) removeIdentified(ctx context.Context, id *Identity) error {
 		return err
 	}
 	j.recent.drop(j.t.fid)
+	if err := j.claim.check(); err != nil {
+		return err
+	}
 	if err := j.fs.Set(j.ref, IdentityXattr, nil, SetAny); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("drop the identity: %w", err)
 	}
@@ -68,12 +89,12 @@ func (j *job) deleteCopy(ctx context.Context, id *Identity) error {
 	}
 	j.blob = p.name
 	for _, old := range id.Superseded {
-		err := p.archive.Store.Delete(ctx, old.Name, old.ETag)
+		err := j.deleteBlob(ctx, p.archive, old.Name, old.ETag)
 		if err != nil && !errors.Is(err, blobstore.ErrNotFound) && !errors.Is(err, blobstore.ErrChanged) {
 			return err
 		}
 	}
-	err = p.archive.Store.Delete(ctx, p.name, id.Blob.ETag)
+	err = j.deleteBlob(ctx, p.archive, p.name, id.Blob.ETag)
 	switch {
 	case errors.Is(err, blobstore.ErrNotFound):
 		return nil
@@ -81,6 +102,25 @@ func (j *job) deleteCopy(ctx context.Context, id *Identity) error {
 		return j.deleteIfOurs(ctx, p.archive, p.name)
 	}
 	return err
+}
+
+// deleteBlob deletes one state of a blob, after a last look whether the remove is still
+// wanted: it may have been stopped for so long that somebody else has ended it, and a
+// newer archive found the blob there.
+func (j *job) deleteBlob(ctx context.Context, ar *Archive, name blobstore.Name, etag string) error {
+	if err := j.stillWanted(); err != nil {
+		return err
+	}
+	if j.claim != nil {
+		if err := j.claim.check(); err != nil {
+			return err
+		}
+		// An archive that has ended since the first look has made a release possible again.
+		if err := j.forbidRelease(); err != nil {
+			return err
+		}
+	}
+	return ar.Store.Delete(ctx, name, etag)
 }
 
 // errNotOurs is the refusal of a blob that does not say whose it is.
@@ -104,7 +144,10 @@ func (j *job) deleteIfOurs(ctx context.Context, ar *Archive, name blobstore.Name
 			}
 			return failf(BlobChanged, "delete blob %q: %w; delete it by hand if it is", name, errNotOurs)
 		}
-		err = ar.Store.Delete(ctx, name, info.ETag)
+		if err := j.await(at.Cookie); err != nil {
+			return err // its archive is about to record it
+		}
+		err = j.deleteBlob(ctx, ar, name, info.ETag)
 		if !errors.Is(err, blobstore.ErrChanged) {
 			return ignore(err, blobstore.ErrNotFound)
 		}
@@ -210,7 +253,12 @@ func (j *job) deleteNamed(ctx context.Context, name blobstore.Name) error {
 		j.log.Info("the blob is another file's copy and stays", "blob", string(name), "owner", at.FID)
 		return nil
 	}
-	return ignore(j.archive.Store.Delete(ctx, name, info.ETag), blobstore.ErrNotFound)
+	if j.owns(at) {
+		if err := j.await(at.Cookie); err != nil {
+			return err
+		}
+	}
+	return ignore(j.deleteBlob(ctx, j.archive, name, info.ETag), blobstore.ErrNotFound)
 }
 
 // askedNames are the blobs that the request's opaque data can mean: a path, as

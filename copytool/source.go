@@ -24,6 +24,8 @@ type source struct {
 	// The file was released after the archive was asked for. To read it would
 	// restore it.
 	isReleased bool
+	// A blob that is there already may be deleted at any moment: it is written anew.
+	distrust bool
 }
 
 // look finds out all that the archive needs to know of the open file. The data
@@ -101,7 +103,7 @@ func (j *job) metadata(s *source, path string, name blobstore.Name) map[string]s
 		UID: s.attr.UID, GID: s.attr.GID, Mode: s.attr.Mode & 0o7777,
 		ModTime: s.attr.Modified, AccessTime: s.attr.Accessed, ChangeTime: s.attr.Changed,
 		FSName: j.o.FSName, FID: j.t.fid.String(), DataVersion: s.version,
-		Layout: s.layout, Xattrs: s.xattrs, LinkCount: uint32(s.attr.Links),
+		Layout: s.layout, Xattrs: s.xattrs, LinkCount: uint32(s.attr.Links), Cookie: j.t.cookie,
 	}
 	if name.Hashed() {
 		at.Path = path

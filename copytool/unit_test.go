@@ -34,6 +34,7 @@ func TestVerdicts(t *testing.T) {
 		BlobArchived:         {Errno: syscall.ENOMEDIUM},
 		BlobImmutable:        {Errno: syscall.EROFS},
 		BlobLeased:           {Errno: syscall.ETXTBSY},
+		Busy:                 {Errno: syscall.EBUSY},
 		OnlyCopy:             {Errno: syscall.EPERM},
 		NameNotRepresentable: {Errno: syscall.ENAMETOOLONG},
 		FileTooLarge:         {Errno: syscall.EFBIG},

@@ -122,18 +122,18 @@ func TestSASFileChangesWhileInUse(t *testing.T) {
 
 	// As if the good one had just expired, after all blocks were staged: what is
 	// in the file then must do for the commit.
-	c.sas.mu.Lock()
-	c.sas.query = string(expired)
-	c.sas.mu.Unlock()
+	c.access.Load().sas.mu.Lock()
+	c.access.Load().sas.query = string(expired)
+	c.access.Load().sas.mu.Unlock()
 	write(newSASFor(t, u, allPerms, time.Now().Add(2*time.Hour)))
 	wantContent(t, c, mustUpload(t, c, "b", data, UploadOptions{}), data)
 
 	// A file that is missing, or only half-written, does not take away the token.
 	for _, spoil := range []func(){func() { write("sv=2024") }, func() { os.Remove(path) }} {
 		spoil()
-		c.sas.mu.Lock()
-		c.sas.checked = time.Time{}
-		c.sas.mu.Unlock()
+		c.access.Load().sas.mu.Lock()
+		c.access.Load().sas.checked = time.Time{}
+		c.access.Load().sas.mu.Unlock()
 		if _, err := c.Stat(t.Context(), "a"); err != nil {
 			t.Error(err)
 		}

@@ -272,7 +272,7 @@ func TestMetadataKeysAreLowerCaseOnTheWire(t *testing.T) {
 	md, _ := Attributes{UID: 7, Mode: 0o644}.Metadata()
 	mustUpload(t, c, "put", nil, UploadOptions{Metadata: md})
 	mustUpload(t, c, "blocks", randomBytes(2*testBlock), UploadOptions{Metadata: map[string]string{"Owner": "7"}})
-	page, err := c.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Include: container.ListBlobsInclude{Metadata: true}}).NextPage(t.Context())
+	page, err := c.client().NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Include: container.ListBlobsInclude{Metadata: true}}).NextPage(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

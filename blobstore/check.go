@@ -63,7 +63,7 @@ func (c *Container) CheckPermission(ctx context.Context, p Permission) error {
 
 func (c *Container) probeList(ctx context.Context) error {
 	one := int32(1)
-	pager := c.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{MaxResults: &one})
+	pager := c.client().NewListBlobsFlatPager(&container.ListBlobsFlatOptions{MaxResults: &one})
 	_, err := pager.NextPage((&call{op: "list-blobs"}).context(ctx))
 	return err
 }

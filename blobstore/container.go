@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
 // ContainerOptions says which container, how to authenticate, and how to cut
@@ -31,9 +31,7 @@ type ContainerOptions struct {
 type Container struct {
 	endpoint
 	pool    *Pool
-	client  *container.Client
-	mode    Mode
-	sas     *sasToken // nil: another mode
+	access  atomic.Pointer[access] // never nil
 	options ContainerOptions
 }
 
@@ -59,33 +57,8 @@ func (c *Container) open() (err error) {
 		return fmt.Errorf("%s: %w", RedactURL(url), err)
 	}
 	c.options.Credential = Credential{} // no longer needed, so not kept
-	c.mode = credential.Mode
-	return c.connect(credential)
-}
-
-// connect makes the SDK's client.
-func (c *Container) connect(cr Credential) (err error) {
-	o := &container.ClientOptions{ClientOptions: c.pool.clientOptions()}
-	switch cr.Mode {
-	case ModeSAS:
-		if c.sas, err = newSAS(cr.SAS, cr.SASFile, c.pool.options.Logger); err != nil {
-			return err
-		}
-		o.PerRetryPolicies = append(o.PerRetryPolicies, sasPolicy{c.sas})
-		c.client, err = container.NewClientWithNoCredential(c.url, o)
-	case ModeSharedKey:
-		key, kerr := container.NewSharedKeyCredential(or(cr.AccountName, c.account), string(cr.AccountKey))
-		if kerr != nil {
-			return fmt.Errorf("account key: %w", kerr)
-		}
-		c.client, err = container.NewClientWithSharedKeyCredential(c.url, key, o)
-	default:
-		token, terr := cr.token(c.endpoint, c.pool)
-		if terr != nil {
-			return terr
-		}
-		c.client, err = container.NewClient(c.url, token, o)
-	}
+	a, err := c.connect(credential)
+	c.access.Store(a)
 	return err
 }
 
@@ -114,10 +87,11 @@ func (c *Container) ContainerName() string { return c.container }
 // CredentialExpiry is when the credential ends, if it is a SAS that says so.
 // Other modes renew theirs.
 func (c *Container) CredentialExpiry() (time.Time, bool) {
-	if c.sas == nil {
+	sas := c.access.Load().sas
+	if sas == nil {
 		return time.Time{}, false
 	}
-	return c.sas.expiry()
+	return sas.expiry()
 }
 
 // Info describes a blob.
@@ -224,7 +198,7 @@ func (c *Container) metadataSet(ctx context.Context, want Info, err error) (Info
 	return Info{}, c.fail("set metadata", want.Name, err)
 }
 
-func (c *Container) blob(n Name) *blockblob.Client { return c.client.NewBlockBlobClient(string(n)) }
+func (c *Container) blob(n Name) *blockblob.Client { return c.client().NewBlockBlobClient(string(n)) }
 
 // accessConditions translates a Condition.
 func (c Condition) accessConditions() *blob.AccessConditions {

@@ -56,8 +56,8 @@ func (c *Container) startCopy(ctx context.Context, src, dst Name, o CopyOptions,
 		options.SourceModifiedAccessConditions = &blob.SourceModifiedAccessConditions{SourceIfMatch: &etag}
 	}
 	from := c.blob(src).URL()
-	if c.sas != nil {
-		from += "?" + c.sas.current()
+	if sas := c.access.Load().sas; sas != nil {
+		from += "?" + sas.current()
 	}
 	r, err := c.blob(dst).StartCopyFromURL((&call{op: "copy-blob"}).context(ctx), from, options)
 	return deref(r.CopyID), err

@@ -77,7 +77,7 @@ func (d *download) fetchAll(ctx context.Context, piece int64) (crc uint64, err e
 	count := max(1, int((size+piece-1)/piece))
 	crcs := make([]uint64, count)
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(d.pool.options.Transfers + runtime.GOMAXPROCS(0))
+	g.SetLimit(int(d.pool.transfers.Load()) + runtime.GOMAXPROCS(0))
 	for i := range count {
 		offset := int64(i) * piece
 		buf, aerr := d.pool.memory.acquire(gctx, min(piece, size-offset))

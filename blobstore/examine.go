@@ -18,7 +18,7 @@ type AccountInfo struct {
 
 // AccountInfo asks the account what it is.
 func (c *Container) AccountInfo(ctx context.Context) (AccountInfo, error) {
-	r, err := c.client.GetAccountInfo((&call{op: "account-information"}).context(impatient(ctx)), nil)
+	r, err := c.client().GetAccountInfo((&call{op: "account-information"}).context(impatient(ctx)), nil)
 	if err != nil {
 		return AccountInfo{}, c.fail("account information", "", err)
 	}
@@ -35,7 +35,7 @@ type Protection struct {
 
 // Protection asks what protects the blobs of the container.
 func (c *Container) Protection(ctx context.Context) (Protection, error) {
-	r, err := c.client.GetProperties((&call{op: "container-properties"}).context(impatient(ctx)), nil)
+	r, err := c.client().GetProperties((&call{op: "container-properties"}).context(impatient(ctx)), nil)
 	if err != nil {
 		return Protection{}, c.fail("container properties", "", err)
 	}
@@ -51,7 +51,7 @@ type Remainder struct {
 // Remainder looks for what is left of a blob after its deletion.
 func (c *Container) Remainder(ctx context.Context, n Name) (Remainder, error) {
 	prefix := string(n)
-	pager := c.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
+	pager := c.client().NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
 		Prefix: &prefix, Include: container.ListBlobsInclude{Deleted: true, Versions: true},
 	})
 	page, err := pager.NextPage((&call{op: "list-blobs"}).context(impatient(ctx)))

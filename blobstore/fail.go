@@ -87,7 +87,8 @@ func (c *Container) permissionHint(cause error) string {
 			return fmt.Sprintf("allow this machine in the network rules of the account %q and of the SAS", c.account)
 		}
 	}
-	switch c.mode {
+	mode := c.access.Load().mode
+	switch mode {
 	case ModeSharedKey:
 		return fmt.Sprintf("check that the key is one of the account %q, its network rules, and this machine's clock", c.account)
 	case ModeSAS:
@@ -97,7 +98,7 @@ func (c *Container) permissionHint(cause error) string {
 		return "check that the SAS is for this container, allows this machine, and grants read, add, create, write, delete and list"
 	}
 	if s == nil {
-		return fmt.Sprintf("check the %s credential: no token could be had with it", c.mode)
+		return fmt.Sprintf("check the %s credential: no token could be had with it", mode)
 	}
 	return fmt.Sprintf("give the identity the role Storage Blob Data Contributor on the container %q, and check the account's network rules", c.container)
 }

@@ -60,6 +60,41 @@ func TestLimitsHoldUnderLoad(t *testing.T) {
 	}
 }
 
+// Limits change while a transfer runs, up and down, and it goes on.
+func TestLimitsChangeUnderLoad(t *testing.T) {
+	c := openSink(t, PoolOptions{Transfers: 8}, ContainerOptions{BlockSize: testBlock})
+	var inFlight, most atomic.Int64
+	inject(c.pool, func(n int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+		switch n {
+		case 20:
+			c.pool.SetLimits(1, 1<<30)
+		case 40: // those of before have ended by now
+			most.Store(0)
+		case 60:
+			if got := most.Load(); got > 1 {
+				t.Errorf("%d requests at a time, and one is allowed by now", got)
+			}
+			c.pool.SetLimits(8, 0)
+		}
+		if n := inFlight.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer inFlight.Add(-1)
+		return real.RoundTrip(req)
+	})
+	const size = 100 * testBlock
+	info, err := c.Upload(t.Context(), "a", patternSource{}, size, UploadOptions{})
+	if err == nil {
+		_, err = c.Download(t.Context(), "a", &target{}, DownloadOptions{ETag: info.ETag, Size: size})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := c.pool.slots.capacity; n != 8 {
+		t.Errorf("%d requests are allowed at the end, want 8", n)
+	}
+}
+
 // patternSource is a file without end of what a sink gives back.
 type patternSource struct{}
 
@@ -95,7 +130,7 @@ func TestBandwidthFromEndToEnd(t *testing.T) {
 		if took := time.Since(start); took < least {
 			t.Errorf("%d bytes up and down in %s, want at least %s", size, took, least)
 		}
-		c.pool.SetBandwidth(0)
+		c.pool.SetLimits(0, 0)
 	}
 }
 
@@ -214,7 +249,7 @@ func TestLowBandwidthAllowsFewRequests(t *testing.T) {
 	if n := most.Load(); n > 5 {
 		t.Errorf("%d requests at a time share 320 KiB/s, want 5", n)
 	}
-	c.pool.SetBandwidth(0)
+	c.pool.SetLimits(50, 0)
 	if n := c.pool.slots.capacity; n != 50 {
 		t.Errorf("%d requests without a limit, want 50", n)
 	}

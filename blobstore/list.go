@@ -11,7 +11,7 @@ import (
 // names, metadata included. It stops at the first error, which it yields.
 func (c *Container) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		pager := c.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
+		pager := c.client().NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
 			Prefix: &prefix, Include: container.ListBlobsInclude{Metadata: true},
 		})
 		for pager.More() {

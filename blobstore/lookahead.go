@@ -58,6 +58,6 @@ func (c *Container) replaceable(ctx context.Context, p *blob.GetPropertiesRespon
 // writeOnce tells whether blobs of the container can be made, and never be
 // replaced. A SAS of the container may not ask; then the service tells later.
 func (c *Container) writeOnce(ctx context.Context) bool {
-	p, err := c.client.GetProperties((&call{op: "head-container"}).context(impatient(ctx)), nil)
+	p, err := c.client().GetProperties((&call{op: "head-container"}).context(impatient(ctx)), nil)
 	return err == nil && (deref(p.HasImmutabilityPolicy) || deref(p.HasLegalHold)) && !deref(p.IsImmutableStorageWithVersioningEnabled)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,6 +56,7 @@ type Pool struct {
 	files     gate // reads and writes of the callers' files
 	pause     pause
 	bandwidth bandwidth
+	transfers atomic.Int64 // that are allowed now
 	transport http.RoundTripper
 }
 
@@ -90,10 +92,9 @@ func NewPool(o PoolOptions) *Pool {
 	p := &Pool{
 		options: o,
 		memory:  newMemory(o.Memory),
-		files:   gate{capacity: int64(o.Transfers) * filesPerTransfer},
 	}
-	p.SetBandwidth(o.Bandwidth)
-	p.transport = newTransport(o, &p.bandwidth)
+	p.SetLimits(o.Transfers, o.Bandwidth)
+	p.transport = newTransport(o, &p.bandwidth, &p.transfers)
 	return p
 }
 
@@ -109,11 +110,15 @@ func (p *Pool) RequestsInFlight() int { return int(p.slots.used()) }
 // RequestsLimit is the number of requests that may be under way.
 func (p *Pool) RequestsLimit() int { return int(p.slots.limit()) }
 
-// SetBandwidth changes the limit, also of transfers under way: bytes per
-// second, 0 for none.
-func (p *Pool) SetBandwidth(bytesPerSecond int64) {
+// SetLimits changes how many requests may be in flight, 0 being the default, and how
+// many bytes may pass in a second, 0 being no limit. It is about transfers under way as
+// well; but one of those has no more requests in flight than were allowed when it began.
+func (p *Pool) SetLimits(transfers int, bytesPerSecond int64) {
+	n := int64(PoolOptions{Transfers: transfers}.withDefaults().Transfers)
+	p.transfers.Store(n)
 	p.bandwidth.set(bytesPerSecond)
-	p.slots.resize(requestsFor(bytesPerSecond, int64(p.options.Transfers)))
+	p.slots.resize(requestsFor(bytesPerSecond, n))
+	p.files.resize(n * filesPerTransfer)
 }
 
 // filesPerTransfer is how many reads and writes of files may be under way for each

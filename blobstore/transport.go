@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,13 +26,13 @@ const (
 
 // newTransport makes the one transport of a pool. HTTP/1.1 only: a connection
 // per request in flight moves more bytes than streams that share one window.
-func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
+func newTransport(o PoolOptions, b *bandwidth, transfers *atomic.Int64) *http.Transport {
 	o.TLS = tlsConfig(o.TLS)
 	d := dialer{
 		tcp:       net.Dialer{Timeout: min(dialTimeout, o.StallTimeout), KeepAlive: 30 * time.Second},
 		tls:       o.TLS,
 		bandwidth: b,
-		transfers: int64(o.Transfers),
+		transfers: transfers,
 		stall:     o.StallTimeout,
 	}
 	t := &http.Transport{
@@ -42,7 +44,7 @@ func newTransport(o PoolOptions, b *bandwidth) *http.Transport {
 		// After a busy answer the SDK asks before it sends a body.
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
-		MaxIdleConnsPerHost:   o.Transfers,
+		MaxIdleConnsPerHost:   math.MaxInt, // the slots for requests see to it that there are few
 		IdleConnTimeout:       o.StallTimeout,
 		WriteBufferSize:       writeBuffer,
 		ReadBufferSize:        readBuffer,
@@ -70,7 +72,7 @@ type dialer struct {
 	tcp       net.Dialer
 	tls       *tls.Config
 	bandwidth *bandwidth
-	transfers int64
+	transfers *atomic.Int64
 	stall     time.Duration
 }
 
@@ -88,7 +90,7 @@ func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn
 		return nil, err
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
-		if n := d.bandwidth.receiveBuffer(d.transfers); n > 0 {
+		if n := d.bandwidth.receiveBuffer(d.transfers.Load()); n > 0 {
 			_ = tcp.SetReadBuffer(n) // without it the limit is only less exact
 		}
 	}

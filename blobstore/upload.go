@@ -174,7 +174,7 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err er
 	ids, crcs := make([]string, count), make([]uint64, count)
 	g, gctx := errgroup.WithContext(ctx)
 	// Some more than there are slots: those read while the others send.
-	g.SetLimit(u.pool.options.Transfers + runtime.GOMAXPROCS(0))
+	g.SetLimit(int(u.pool.transfers.Load()) + runtime.GOMAXPROCS(0))
 	for i := range count {
 		// Waiting for memory here, before the goroutine starts, bounds both, and
 		// ends the loop as soon as a block fails, because that cancels gctx.

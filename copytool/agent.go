@@ -37,9 +37,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.Limits.Archives = cmp.Or(o.Limits.Archives, 64)
-	o.Limits.Restores = cmp.Or(o.Limits.Restores, 64)
-	o.Limits.Removes = cmp.Or(o.Limits.Removes, 16)
+	o.Limits = o.Limits.withDefaults()
 	o.Conflict = cmp.Or(o.Conflict, IfOurs)
 	o.ProgressInterval = cmp.Or(o.ProgressInterval, 5*time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Minute)
@@ -54,6 +52,10 @@ func (o Options) withDefaults() Options {
 		o.Ready = func() {}
 	}
 	return o
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{Archives: cmp.Or(l.Archives, 64), Restores: cmp.Or(l.Restores, 64), Removes: cmp.Or(l.Removes, 16)}
 }
 
 // An Agent serves the actions of one mount. See the package documentation for
@@ -165,6 +167,10 @@ func (a *Agent) unregister(ctx context.Context, s Session) {
 }
 
 func (a *Agent) current() Session { return *a.session.Load() }
+
+// SetLimits changes how many actions run at a time; zero values are the defaults of
+// [Options]. What runs above a lower limit goes on to its end.
+func (a *Agent) SetLimits(l Limits) { a.sched.setLimits(l.withDefaults()) }
 
 // Status is what an operator wants to see at a glance.
 type Status struct {

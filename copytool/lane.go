@@ -33,10 +33,15 @@ type lane struct {
 	parked       int // run without a slot; see scheduler.park
 }
 
-// newLane reserves a quarter of the slots for small files.
+// newLane makes a lane that asks how large files are.
 func newLane(name string, limit int) *lane {
-	return &lane{name: name, limit: limit, largeLimit: limit - limit/4, perFile: true}
+	l := &lane{name: name, perFile: true}
+	l.setLimit(limit)
+	return l
 }
+
+// setLimit reserves a quarter of the slots for small files.
+func (l *lane) setLimit(limit int) { l.limit, l.largeLimit = limit, limit-limit/4 }
 
 func (l *lane) sizes() bool { return l.largeLimit < l.limit }
 

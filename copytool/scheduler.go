@@ -48,11 +48,22 @@ func newScheduler(l Limits, run func(context.Context, *task) time.Duration, size
 	s := &scheduler{
 		run: run, size: size, double: double,
 		tasks: map[key]*task{}, files: map[llapi.FID]*fileLine{}, started: map[*task]struct{}{},
-		restores: newLane(opRestore, l.Restores), archives: newLane(opArchive, l.Archives), removes: newLane(opRemove, l.Removes),
+		restores: newLane(opRestore, 0), archives: newLane(opArchive, 0), removes: newLane(opRemove, 0),
 		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
 	}
-	s.removes.largeLimit = s.removes.limit
+	s.setLimits(l)
 	return s
+}
+
+// setLimits changes how many tasks may run. Those that run above a lower limit go on.
+func (s *scheduler) setLimits(l Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restores.setLimit(l.Restores)
+	s.archives.setLimit(l.Archives)
+	s.removes.setLimit(l.Removes)
+	s.removes.largeLimit = s.removes.limit // a remove moves no bytes
+	s.dispatch()
 }
 
 // lanes is in the order in which free slots are given away.
@@ -239,19 +250,19 @@ func (s *scheduler) start(l *lane, t *task) {
 	s.waitsNoMore(t)
 	s.started[t] = struct{}{}
 	s.countRunning(l, t, +1)
+	unknown := t.cause == nil && l.sizes() && !t.sized
 	s.workers.Go(func() {
 		defer cancel(nil)
-		s.work(ctx, l, t)
+		s.work(ctx, l, t, unknown)
 	})
 }
 
-// work has a slot of the lane. If it learns that the file is large and that
-// large files have their share of slots, it gives the slot back.
-func (s *scheduler) work(ctx context.Context, l *lane, t *task) {
-	if t.cause == nil && l.sizes() && !t.sized {
-		if s.stepAside(ctx, l, t, s.size(t)) {
-			return
-		}
+// work has a slot of the lane. If the size of the file is unknown and wanted, and it
+// learns that the file is large and that large files have their share of slots, it
+// gives the slot back.
+func (s *scheduler) work(ctx context.Context, l *lane, t *task, unknown bool) {
+	if unknown && s.stepAside(ctx, l, t, s.size(t)) {
+		return
 	}
 	rest := s.run(ctx, t)
 	defer s.tellDoubles()

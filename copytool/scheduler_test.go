@@ -134,6 +134,30 @@ func TestLanesHaveLimitsOfTheirOwn(t *testing.T) {
 	})
 }
 
+// TestLimitsChange: a higher limit starts what waits, a lower one ends nothing.
+func TestLimitsChange(t *testing.T) {
+	onStage(t, Limits{Archives: 1, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
+		tasks := archiveTasks(9)
+		wantRunning := func(when string, want int) {
+			t.Helper()
+			synctest.Wait()
+			if got := st.state()[1].running; got != want {
+				t.Errorf("%s: %d archives run, want %d", when, got, want)
+			}
+		}
+		st.submit(tasks, nil)
+		wantRunning("at first", 1)
+		st.setLimits(Limits{Archives: 4, Restores: 1, Removes: 1})
+		wantRunning("with a higher limit", 4)
+		st.setLimits(Limits{Archives: 2, Restores: 1, Removes: 1})
+		wantRunning("with a lower limit", 4)
+		for i, want := range []int{3, 2, 2} {
+			st.finish(tasks[i].key)
+			wantRunning("after an end", want)
+		}
+	})
+}
+
 func TestBlockedRestoresGoFirst(t *testing.T) {
 	onStage(t, Limits{Archives: 1, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
 		a, b, c := testTask(llapi.ActionRestore, 1, 1), testTask(llapi.ActionRestore, 2, 2), testTask(llapi.ActionRestore, 3, 3)

@@ -60,7 +60,7 @@ func (p *program) serve(c *cli.Context) error {
 }
 
 func (p *program) serveMount(ctx context.Context, s *settings) error {
-	log := service.Logger(p.stderr, s.logLevel, s.logFormat)
+	log := service.Logger(p.stderr, service.Level(s.logLevel), s.logFormat)
 	llapi.SetLogger(log.With("from", "liblustreapi"))
 	manager, err := openManager(s, log)
 	if err != nil {

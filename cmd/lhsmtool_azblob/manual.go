@@ -91,6 +91,9 @@ var exitTexts = []struct {
 var signalTexts = []namedText{
 	{"SIGTERM, SIGINT", `Take no more actions, and let those that run and wait come to their end within --drain-timeout.
 A second one ends them at once: they are reported so that they can be asked for again.`},
+	{"SIGHUP", `Read the configuration file, and the files with credentials, again (systemctl reload). Log level, limits and credentials change at once, and actions
+go on; lhsm-azblob.conf(5) calls such keys reloadable. What needs a restart is named in the log. A configuration with a mistake in it, or a credential that the
+account refuses, changes nothing, and is a line at level ERROR.`},
 }
 
 var fileTexts = []namedText{
@@ -110,6 +113,8 @@ lhsmtool_azblob --config FILE --check MOUNT.
 
 Each key is also an option of the command line, with dashes (--block-size for block_size), and a variable of the environment ($LHSM_AZBLOB_BLOCK_SIZE). Options come before
 variables, those before the file, the file before the defaults. lhsmtool_azblob --print-config shows what is in force; --sample-config prints a file with every key and its default.
+
+Keys that are called reloadable take effect with systemctl reload (SIGHUP) while actions go on; the others need a restart, and the log names those that wait for one.
 
 Sizes are bytes, or take KiB, MiB, GiB, TiB, KB, MB, GB, TB; times are like 90s, 5m or 1h30m.`
 

@@ -68,12 +68,31 @@ func start(ctx context.Context, c *cli.Context, environ []string, stdout, stderr
 	if err != nil {
 		return err
 	}
-	s, err := mover.SettingsOf(v)
+	read := func() (configuration, error) { return readConfiguration(c, environ, mount) }
+	now, err := read()
 	if err != nil {
 		return err
 	}
+	return serve(ctx, now, read, stdout, stderr)
+}
+
+// A configuration is what flags, environment and file say together.
+type configuration struct {
+	values   *options.Values
+	settings *mover.Settings
+}
+
+func readConfiguration(c *cli.Context, environ []string, mount string) (configuration, error) {
+	v, err := mover.Table.Resolve(c, environ)
+	if err != nil {
+		return configuration{}, err
+	}
+	s, err := mover.SettingsOf(v)
+	if err != nil {
+		return configuration{}, err
+	}
 	s.Mount = mount
-	return serve(ctx, s, stdout, stderr)
+	return configuration{v, s}, nil
 }
 
 // printed is a text that is asked for and needs no configuration.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"lhsm-azblob/blobstore"
@@ -26,7 +28,11 @@ const garbage = 50
 
 // serve checks everything that can be wrong before the coordinator is told,
 // and then is a copytool until it is stopped.
-func serve(ctx context.Context, s *mover.Settings, stdout, stderr io.Writer) error {
+// read reads the configuration again.
+func serve(ctx context.Context, now configuration, read func() (configuration, error), stdout, stderr io.Writer) error {
+	s, hangups := now.settings, make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	if err := copytool.CheckCapabilities(); err != nil {
 		return err
 	}
@@ -37,7 +43,9 @@ func serve(ctx context.Context, s *mover.Settings, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	log := service.Logger(stderr, s.LogLevel, s.LogFormat)
+	level := &slog.LevelVar{}
+	level.Set(service.Level(s.LogLevel))
+	log := service.Logger(stderr, level, s.LogFormat)
 	llapi.SetLogger(slog.New(demoted{log.Handler()}).With("from", "liblustreapi"))
 	metrics := copytool.NewMetrics()
 	metrics.Build(version)
@@ -60,19 +68,26 @@ func serve(ctx context.Context, s *mover.Settings, stdout, stderr io.Writer) err
 	defer lock.Unlock() //nolint:errcheck // the process ends here, and the lock with it
 	mount.Keep(lock, s.StateDir, log)
 	defer credentials.follow(ctx, log)()
-	return serveMount(ctx, s, mount, archives, log, metrics)
+	r := &reloader{read: read, first: now, last: now, containers: credentials, pool: pool, level: level, log: log}
+	return serveMount(ctx, s, mount, archives, log, metrics, r, hangups)
 }
 
-func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, archives []*copytool.Archive, log *slog.Logger, metrics *copytool.Metrics) error {
+func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, archives []*copytool.Archive, log *slog.Logger, metrics *copytool.Metrics,
+	r *reloader, hangups <-chan os.Signal,
+) error {
 	journal, err := copytool.OpenJournal(s.StateDir, mount.FSName, mount.Root, log)
 	if err != nil {
 		return err
 	}
 	defer journal.Close() //nolint:errcheck // what was to be kept is written
-	n := service.NewNotifier(log)
+	n, ready := service.NewNotifier(log), make(chan struct{})
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.Limits, Conflict: copytool.ConflictPolicy(s.Conflict),
-		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: metrics, Ready: n.Ready, Journal: journal,
+		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: metrics, Journal: journal,
+		Ready: func() {
+			n.Ready()
+			close(ready)
+		},
 	}, mount, mount.Register)
 	if err != nil {
 		return err
@@ -84,6 +99,9 @@ func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, a
 	defer stopHTTP()
 	accept, work, stop := signals(ctx, n.Stopping)
 	defer stop()
+	r.agent = agent
+	stopReloads := r.follow(accept, ready, hangups, n)
+	defer stopReloads()
 	stopStatus := n.Follow(func() string { return statusLine(agent.Status()) })
 	defer stopStatus()
 	return agent.Serve(accept, work)
@@ -96,10 +114,7 @@ func openArchives(ctx context.Context, s *mover.Settings, pool *blobstore.Pool) 
 		if err != nil {
 			return nil, nil, err
 		}
-		checking, cancel := context.WithTimeout(ctx, checkTimeout)
-		err = container.Check(checking)
-		cancel()
-		if err != nil {
+		if err := check(ctx, container); err != nil {
 			return nil, nil, err
 		}
 		credentials = append(credentials, container)
@@ -110,6 +125,13 @@ func openArchives(ctx context.Context, s *mover.Settings, pool *blobstore.Pool) 
 		}
 	}
 	return archives, credentials, nil
+}
+
+// check looks whether a container can be worked with.
+func check(ctx context.Context, c *blobstore.Container) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return c.Check(ctx)
 }
 
 func reportCheck(w io.Writer, mount *copytool.Mount, archives []*copytool.Archive) error {

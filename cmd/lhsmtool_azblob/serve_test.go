@@ -66,10 +66,16 @@ func (p *started) line(word string) string {
 	return ""
 }
 
-// signal is heard by the program, which is this process.
+// signal makes the program end.
 func (p *started) signal() {
 	p.t.Helper()
-	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+	p.send(syscall.SIGTERM)
+}
+
+// send sends a signal that is heard by the program, which is this process.
+func (p *started) send(sig syscall.Signal) {
+	p.t.Helper()
+	if err := syscall.Kill(os.Getpid(), sig); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -185,6 +191,9 @@ func TestNotify(t *testing.T) {
 		}
 	}
 	hear("READY=1", "WATCHDOG=1\nSTATUS=serving: archives 0 running", "WATCHDOG=1", "WATCHDOG=1")
+	p.send(syscall.SIGHUP)
+	hear("RELOADING=1\nMONOTONIC_USEC=", "READY=1")
+	p.line("the configuration is taken over")
 	p.signal()
 	hear("STOPPING=1")
 	p.wantExit(exitOK)

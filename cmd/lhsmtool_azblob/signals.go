@@ -14,7 +14,7 @@ func signals(ctx context.Context, stopping func()) (accept, work context.Context
 	accept, endAccept := context.WithCancel(ctx)
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	received := make(chan os.Signal, 2)
-	signal.Notify(received, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signal.Notify(received, syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan struct{})
 	go func() { // ends with stop
 		for _, end := range []func(){func() { stopping(); endAccept() }, endWork} {

@@ -37,7 +37,12 @@ type copytool struct {
 // in the way that systemd would hear it.
 func (e *env) startCopytool(mount string, args ...string) *copytool {
 	e.t.Helper()
-	c, ready := e.launch(mount, args...)
+	return e.started(e.launch(mount, args...))
+}
+
+// started waits until a copytool is ready.
+func (e *env) started(c *copytool, ready chan struct{}) *copytool {
+	e.t.Helper()
 	select {
 	case <-ready:
 	case <-c.done:
@@ -51,8 +56,13 @@ func (e *env) startCopytool(mount string, args ...string) *copytool {
 // launch starts the copytool. The channel is closed when it says READY.
 func (e *env) launch(mount string, args ...string) (c *copytool, ready chan struct{}) {
 	e.t.Helper()
+	return e.launchCommand(e.copytoolCommand(append(append([]string{"--progress-interval", "1s", "--log-level", "debug"}, args...), mount)...))
+}
+
+// launchCommand is launch for a command of its own.
+func (e *env) launchCommand(cmd *exec.Cmd) (c *copytool, ready chan struct{}) {
+	e.t.Helper()
 	ready, notify := listenNotify(e.t, e.t.TempDir())
-	cmd := e.copytoolCommand(append(append([]string{"--progress-interval", "1s", "--log-level", "debug"}, args...), mount)...)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	c = &copytool{t: e.t, cmd: cmd, done: make(chan struct{}), grown: make(chan struct{}, 1)}
 	c.follow()
@@ -60,7 +70,7 @@ func (e *env) launch(mount string, args ...string) (c *copytool, ready chan stru
 		c.signal(syscall.SIGKILL)
 		<-c.done
 		if e.t.Failed() {
-			e.t.Logf("log of the copytool on %s:\n%s", mount, strings.Join(c.log(), "\n"))
+			e.t.Logf("log of %q:\n%s", cmd.Args, strings.Join(c.log(), "\n"))
 		}
 	})
 	return c, ready

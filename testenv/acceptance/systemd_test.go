@@ -282,6 +282,22 @@ func (m *serviceManager) signal(sig string) {
 	}
 }
 
+// reload changes the configuration, has systemd tell the service, and waits until it
+// is taken over.
+func (m *serviceManager) reload() {
+	m.t.Helper()
+	if r := m.inside("sh", "-c", "echo archives = 2 >>/etc/lhsm-azblob/mnt-lustre.conf"); r.Code != 0 {
+		m.t.Fatal(r)
+	}
+	m.do("reload")
+	m.waitFor("the end of the reload", func() bool {
+		return strings.Contains(m.read("log"), taken+`" changed=[--archives]`) && m.property("ActiveState") == "active"
+	})
+	if !slices.Contains(m.notifications(), "RELOADING=") {
+		m.t.Errorf("systemd was told %q, and nothing of a reload", m.notifications())
+	}
+}
+
 // restartedBySystemd waits until the service is up again, by itself.
 func (m *serviceManager) restartedBySystemd(times int) {
 	m.t.Helper()
@@ -333,6 +349,7 @@ func TestRestartUnderSystemd(t *testing.T) {
 	for range 3 {
 		m.underLoad(l, func() { m.do("restart") })
 	}
+	m.underLoad(l, m.reload)
 	m.underLoad(l, func() {
 		m.signal("SIGKILL")
 		m.restartedBySystemd(1)

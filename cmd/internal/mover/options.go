@@ -17,6 +17,12 @@ func opt(name, arg, byDefault, help string, k kind, s options.Scope) *option {
 	return &option{Name: name, Arg: arg, Default: byDefault, Help: help, Kind: k, Scope: s}
 }
 
+// live marks what the copytool takes over from a changed configuration while it runs.
+func live(o *option) *option {
+	o.Live = true
+	return o
+}
+
 // Where an option may be given.
 const (
 	anywhere   = options.Anywhere
@@ -52,29 +58,29 @@ var Table = options.Table[Settings]{
 			opt("on-conflict", "POLICY", "if-ours", "what to do with a blob that has a new file's name: replace what this file system wrote (if-ours), anything (overwrite), nothing (fail)", choice(func(s *Settings) *string { return &s.Conflict }, policies()), anywhere),
 		}},
 		{Title: "Credentials", Options: []*option{
-			opt("auth", "MODE", "auto", "way to authenticate; auto goes by the credential that is given, and without one by Azure's default chain", choice(func(s *Settings) *string { return &s.auth }, modes()), perArchive),
-			opt("client-id", "ID", "", "client id of an application or a user-assigned managed identity", text(func(s *Settings) *string { return &s.Container.Credential.ClientID }), perArchive),
-			opt("tenant-id", "ID", "", "tenant of an application", text(func(s *Settings) *string { return &s.Container.Credential.TenantID }), perArchive),
-			opt("client-secret-file", "FILE", "", "file with an application's secret", text(func(s *Settings) *string { return &s.clientSecretFile }), perArchive),
-			opt("client-secret", "", "", "an application's secret", secretText(func(s *Settings) *secretString { return &s.clientSecret }), secret),
-			opt("client-certificate-file", "FILE", "", "file with an application's certificate and key, PEM or PKCS#12", text(func(s *Settings) *string { return &s.Container.Credential.CertificateFile }), perArchive),
-			opt("sas-file", "FILE", "", "file with a SAS token; it is read again when it changes", text(func(s *Settings) *string { return &s.Container.Credential.SASFile }), perArchive),
-			opt("sas", "", "", "a SAS token", secretText(func(s *Settings) *secretString { return &s.Container.Credential.SAS }), secret),
-			opt("account-name", "NAME", "", "storage account of a key; empty is the one in the URL", text(func(s *Settings) *string { return &s.Container.Credential.AccountName }), perArchive),
-			opt("account-key-file", "FILE", "", "file with a key of the storage account", text(func(s *Settings) *string { return &s.accountKeyFile }), perArchive),
-			opt("account-key", "", "", "a key of the storage account", secretText(func(s *Settings) *secretString { return &s.Container.Credential.AccountKey }), secret),
-			opt("connection-string-file", "FILE", "", "file with a connection string of the storage account", text(func(s *Settings) *string { return &s.connectionStringFile }), perArchive),
-			opt("connection-string", "", "", "a connection string of the storage account", secretText(func(s *Settings) *secretString { return &s.Container.Credential.ConnectionString }), secret),
-			opt("authority-host", "URL", "", "identity service of a sovereign cloud; empty goes by the container's URL", urlText{text(func(s *Settings) *string { return &s.Container.Credential.AuthorityHost })}, perArchive),
+			live(opt("auth", "MODE", "auto", "way to authenticate; auto goes by the credential that is given, and without one by Azure's default chain", choice(func(s *Settings) *string { return &s.auth }, modes()), perArchive)),
+			live(opt("client-id", "ID", "", "client id of an application or a user-assigned managed identity", text(func(s *Settings) *string { return &s.Container.Credential.ClientID }), perArchive)),
+			live(opt("tenant-id", "ID", "", "tenant of an application", text(func(s *Settings) *string { return &s.Container.Credential.TenantID }), perArchive)),
+			live(opt("client-secret-file", "FILE", "", "file with an application's secret", text(func(s *Settings) *string { return &s.clientSecretFile }), perArchive)),
+			live(opt("client-secret", "", "", "an application's secret", secretText(func(s *Settings) *secretString { return &s.clientSecret }), secret)),
+			live(opt("client-certificate-file", "FILE", "", "file with an application's certificate and key, PEM or PKCS#12", text(func(s *Settings) *string { return &s.Container.Credential.CertificateFile }), perArchive)),
+			live(opt("sas-file", "FILE", "", "file with a SAS token; it is read again when it changes", text(func(s *Settings) *string { return &s.Container.Credential.SASFile }), perArchive)),
+			live(opt("sas", "", "", "a SAS token", secretText(func(s *Settings) *secretString { return &s.Container.Credential.SAS }), secret)),
+			live(opt("account-name", "NAME", "", "storage account of a key; empty is the one in the URL", text(func(s *Settings) *string { return &s.Container.Credential.AccountName }), perArchive)),
+			live(opt("account-key-file", "FILE", "", "file with a key of the storage account", text(func(s *Settings) *string { return &s.accountKeyFile }), perArchive)),
+			live(opt("account-key", "", "", "a key of the storage account", secretText(func(s *Settings) *secretString { return &s.Container.Credential.AccountKey }), secret)),
+			live(opt("connection-string-file", "FILE", "", "file with a connection string of the storage account", text(func(s *Settings) *string { return &s.connectionStringFile }), perArchive)),
+			live(opt("connection-string", "", "", "a connection string of the storage account", secretText(func(s *Settings) *secretString { return &s.Container.Credential.ConnectionString }), secret)),
+			live(opt("authority-host", "URL", "", "identity service of a sovereign cloud; empty goes by the container's URL", urlText{text(func(s *Settings) *string { return &s.Container.Credential.AuthorityHost })}, perArchive)),
 		}},
 		{Title: "How much at a time", Options: []*option{
-			opt("archives", "N", "64", "archives that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *Settings) *int { return &s.Limits.Archives }, 1, mostActions), anywhere),
-			opt("restores", "N", "64", "restores that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *Settings) *int { return &s.Limits.Restores }, 1, mostActions), anywhere),
-			opt("removes", "N", "16", "removes that run at a time", count(func(s *Settings) *int { return &s.Limits.Removes }, 1, mostActions), anywhere),
-			opt("transfers", "N", "96", "requests to Blob storage in flight, all actions together; a bandwidth below 64 KiB/s for each allows fewer", count(func(s *Settings) *int { return &s.Pool.Transfers }, 1, mostTransfers), anywhere),
+			live(opt("archives", "N", "64", "archives that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *Settings) *int { return &s.Limits.Archives }, 1, mostActions), anywhere)),
+			live(opt("restores", "N", "64", "restores that run at a time; a quarter of them is kept for files below 64 MiB", count(func(s *Settings) *int { return &s.Limits.Restores }, 1, mostActions), anywhere)),
+			live(opt("removes", "N", "16", "removes that run at a time", count(func(s *Settings) *int { return &s.Limits.Removes }, 1, mostActions), anywhere)),
+			live(opt("transfers", "N", "96", "requests to Blob storage in flight, all actions together; a bandwidth below 64 KiB/s for each allows fewer", count(func(s *Settings) *int { return &s.Pool.Transfers }, 1, mostTransfers), anywhere)),
 			opt("block-size", "SIZE", "0", "bytes of a block; 0 goes by the file's size, from 8MiB", sizeOrZero(func(s *Settings) *int64 { return &s.Container.BlockSize }, 64<<10, 4000<<20), perArchive),
 			opt("memory", "SIZE", "1GiB", "bytes of buffers for all transfers; the process takes up to 64 MiB besides, and 1 KiB for each action that waits", size(func(s *Settings) *int64 { return &s.Pool.Memory }, 64<<20, 1<<44), anywhere),
-			opt("bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *Settings) *int64 { return &s.Pool.Bandwidth }, 64<<10, 1<<44), anywhere),
+			live(opt("bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *Settings) *int64 { return &s.Pool.Bandwidth }, 64<<10, 1<<44), anywhere)),
 		}},
 		{Title: "When Blob storage does not answer", Options: []*option{
 			opt("stall-timeout", "TIME", "60s", "time after which a request is tried again if it has moved fewer than 256 KiB and is not done", duration(func(s *Settings) *timeSpan { return &s.Pool.StallTimeout }, time.Second, time.Hour), anywhere),
@@ -87,7 +93,7 @@ var Table = options.Table[Settings]{
 			opt("run-dir", "DIR", "/run/lhsm-azblob", "directory for the lock that keeps a second copytool off a mount", text(func(s *Settings) *string { return &s.RunDir }), anywhere),
 			opt("state-dir", "DIR", "/var/lib/lhsm-azblob", "directory on a local disk for the journal by which the next start takes over the actions of a process that died", text(func(s *Settings) *string { return &s.StateDir }), anywhere),
 			opt("http", "ADDRESS", "", "host:port for /metrics and /healthz; empty is none", address(func(s *Settings) *string { return &s.HTTP }), anywhere),
-			opt("log-level", "LEVEL", "info", "lines to log: one per action at info, failures at warn", choice(func(s *Settings) *string { return &s.LogLevel }, []string{"debug", "info", "warn", "error"}), anywhere),
+			live(opt("log-level", "LEVEL", "info", "lines to log: one per action at info, failures at warn", choice(func(s *Settings) *string { return &s.LogLevel }, []string{"debug", "info", "warn", "error"}), anywhere)),
 			opt("log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *Settings) *string { return &s.LogFormat }, []string{"text", "json"}), anywhere),
 			opt("config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun),
 			opt("check", "", "false", "check configuration, mount and containers, register nothing, and exit", toggle(func(s *Settings) *bool { return &s.Check }), oneRun),

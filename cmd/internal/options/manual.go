@@ -58,5 +58,8 @@ func (o *Option[S]) keyText(t *Table[S]) string {
 	if t.SubTable != "" && o.inTable() {
 		text += " Also in [[" + t.SubTable + "]]."
 	}
+	if o.Live {
+		text += " Reloadable."
+	}
 	return text
 }

@@ -17,6 +17,15 @@ type Option[S any] struct {
 	Help    string  // one sentence; the unit is in it
 	Kind    Kind[S] // nil: the option is looked at before there are settings
 	Scope   Scope
+	Live    bool // a change takes effect while the program runs
+}
+
+// title is how messages call the option.
+func (o *Option[S]) title() string {
+	if o.isFlag() {
+		return "--" + o.Name
+	}
+	return o.Key()
 }
 
 // Scope says where an option may be given.

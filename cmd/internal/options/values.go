@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -20,6 +21,37 @@ type Value struct {
 type Values struct {
 	ByName map[string]Value
 	Tables []map[string]Value
+}
+
+// Changed names the options to which two readings of the configuration give
+// different values: those that may change while the program runs, and those that
+// need a restart. Tables are taken one by one where they are of the same keys.
+func (t *Table[S]) Changed(before, after *Values) (live, fixed []string) {
+	pairs := [][2]map[string]Value{{before.ByName, after.ByName}}
+	if t.sameTables(before, after) {
+		for i := range before.Tables {
+			pairs = append(pairs, [2]map[string]Value{before.Tables[i], after.Tables[i]})
+		}
+	} else {
+		fixed = append(fixed, "[["+t.SubTable+"]]")
+	}
+	for o := range t.All() {
+		differs := func(p [2]map[string]Value) bool { return !slices.Equal(p[0][o.Name].Texts, p[1][o.Name].Texts) }
+		switch {
+		case !slices.ContainsFunc(pairs, differs):
+		case o.Live:
+			live = append(live, o.title())
+		default:
+			fixed = append(fixed, o.title())
+		}
+	}
+	return live, fixed
+}
+
+func (t *Table[S]) sameTables(a, b *Values) bool {
+	return slices.EqualFunc(a.Tables, b.Tables, func(x, y map[string]Value) bool {
+		return slices.Equal(x[t.SubKey].Texts, y[t.SubKey].Texts)
+	})
 }
 
 // On tells whether a switch is on.

@@ -26,6 +26,12 @@ func (n *Notifier) say(state string) {
 // Ready says that the service serves.
 func (n *Notifier) Ready() { n.say(daemon.SdNotifyReady) }
 
+// Reloading says that a changed configuration is being read. [Notifier.Ready] ends it.
+// The time is for units of Type=notify-reload, which systemd has from 253 on.
+func (n *Notifier) Reloading() {
+	n.say(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+}
+
 // Stopping says that it is about to end.
 func (n *Notifier) Stopping() { n.say(daemon.SdNotifyStopping) }
 

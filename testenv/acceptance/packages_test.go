@@ -13,8 +13,9 @@ import (
 	"lhsm-azblob/testenv"
 )
 
-// makePackages builds the packages of a version, as `make packages` does.
-func makePackages(t *testing.T, dir, version string) {
+// makePackages builds the packages of a version, as `make packages` does. What is in them
+// lies in root.
+func makePackages(t *testing.T, dir, version string) (root string) {
 	t.Helper()
 	work := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "make", "-C", "../..", "packages", "VERSION="+version,
@@ -23,6 +24,7 @@ func makePackages(t *testing.T, dir, version string) {
 	if err != nil || r.Code != 0 {
 		t.Fatalf("make packages: %v, exit %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
 	}
+	return filepath.Join(work, "packaging", "root")
 }
 
 // A packageManager is a systemd of the test's own in which the .deb is installed.
@@ -45,7 +47,7 @@ func TestPackage(t *testing.T) {
 	m := packageManager{startSystemd(t, e, u)}
 	packages := filepath.Join(m.out, "packages")
 	for _, version := range []string{"v0.1.0-rc1", "v0.1.0"} {
-		makePackages(t, packages, version)
+		wantContainerCopies(t, makePackages(t, packages, version))
 	}
 
 	m.must("rm", "-f", "/usr/sbin/policy-rc.d") // of the machine: containers forbid to restart with it

@@ -4,14 +4,15 @@ import (
 	"testing"
 
 	"lhsm-azblob/testenv"
+	"lhsm-azblob/testenv/gate"
 )
 
 // An archive and a remove of one file, on two movers at once.
 
 const stateRemoved = "(0x00000000), archive_id:1"
 
-// A pair is the mover that archives the file d/f, and the other one.
-type pair struct{ archives, other *copytool }
+// A pair is the mover that has an action of the file d/f, and the other one.
+type pair struct{ has, other *copytool }
 
 // startPair starts a mover on each of two mounts.
 func (e *env) startPair() (a, b *copytool) {
@@ -26,22 +27,28 @@ func (e *env) whoRuns(op string, a, b *copytool) pair {
 	return pair{a, b}
 }
 
-// TestRemoveComesBeforeTheEndOfAnArchive, and after its record. The other mover is
-// given it, which waits. The end must not come after the copy is gone.
-func TestRemoveComesBeforeTheEndOfAnArchive(t *testing.T) {
-	e := newEnv(t, longGrace(testenv.Options{Mounts: 2}))
+// removeWaits holds an archive that has recorded its copy, until a remove waits for it.
+func (e *env) removeWaits() (pair, *gate.Hold) {
+	e.t.Helper()
 	a, b := e.startPair()
-	content := randomBytes(1000, 1)
-	p := e.write("d/f", content)
+	p := e.write("d/f", randomBytes(1000, 1))
 	h := e.gate.Hold(isMarkerOf("d"))
 	e.lfs("hsm_archive", p)
 	<-h.Caught
 	m := e.whoRuns("ARCHIVE", a, b)
 	e.lfs("hsm_remove", p)
 	m.other.waitLog("waits for another action", "op=REMOVE", e.fid("d/f"))
-	e.wantBlob("d/f", content)
+	return m, h
+}
+
+// TestRemoveComesBeforeTheEndOfAnArchive, and after its record. The other mover is
+// given it, which waits. The end must not come after the copy is gone.
+func TestRemoveComesBeforeTheEndOfAnArchive(t *testing.T) {
+	e := newEnv(t, longGrace(testenv.Options{Mounts: 2}))
+	m, h := e.removeWaits()
+	e.wantBlob("d/f", randomBytes(1000, 1))
 	h.Release()
-	m.archives.waitLog("action done", "op=ARCHIVE", e.fid("d/f"))
+	m.has.waitLog("action done", "op=ARCHIVE", e.fid("d/f"))
 	m.other.waitLog("action done", "op=REMOVE", e.fid("d/f"))
 	e.lustre.WaitIdle()
 	e.wantState("d/f", stateRemoved)
@@ -73,16 +80,9 @@ func TestArchiveComesDuringARemove(t *testing.T) {
 // it, and both are taken over.
 func TestBothAreKilledOverOneFile(t *testing.T) {
 	e := newEnv(t, longGrace(testenv.Options{Mounts: 2}))
-	a, b := e.startPair()
-	p := e.write("d/f", randomBytes(1000, 1))
-	h := e.gate.Hold(isMarkerOf("d"))
-	e.lfs("hsm_archive", p)
-	<-h.Caught
-	m := e.whoRuns("ARCHIVE", a, b)
-	e.lfs("hsm_remove", p)
-	m.other.waitLog("waits for another action", "op=REMOVE", e.fid("d/f"))
-	a.kill()
-	b.kill()
+	m, h := e.removeWaits()
+	m.has.kill()
+	m.other.kill()
 	h.Release()
 	e.startPair()
 	e.lustre.WaitIdle()

@@ -166,4 +166,5 @@ lhsmctl archive create /results --dry-run
 lhsmctl archive create /results --wait
 lhsmctl archive watch
 lhsmctl archive report 7 -o failures.csv
-lhsmctl explain /mnt/lustre/results/run1.dat`
+lhsmctl explain /mnt/lustre/results/run1.dat
+lhsmctl bench --config /etc/lhsm-azblob/mnt-lustre.conf`

@@ -2,7 +2,10 @@ package mover
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/cmd/internal/options"
@@ -78,6 +81,22 @@ func SettingsOf(v *options.Values) (*Settings, error) {
 		return nil, options.UsageError{Err: err}
 	}
 	return s, nil
+}
+
+// notOfContainer are options of an archive that say nothing about how its container
+// is reached, and others that do.
+var (
+	notOfContainer = []string{"archive-id", "access-tier"}
+	alsoOfPool     = []string{"memory", "bandwidth", "stall-timeout", "retries"}
+)
+
+// ContainerFlags are the copytool's options that say which container, and how to
+// reach it, for whoever wants nothing else.
+func ContainerFlags() []cli.Flag {
+	return Table.FlagsOf(func(o *option) bool {
+		ofArchive := o.Scope == perArchive && !slices.Contains(notOfContainer, o.Name)
+		return ofArchive || slices.Contains(alsoOfPool, o.Name)
+	})
 }
 
 // completeArchive settles what several options decide together.

@@ -126,7 +126,7 @@ func Count[S any](field func(*S) *int, least, most int) Kind[S] {
 
 // Size is a number of bytes from least to most.
 func Size[S any](field func(*S) *int64, least, most int64) Kind[S] {
-	allowed := formatSize(least) + " to " + formatSize(most)
+	allowed := FormatSize(least) + " to " + FormatSize(most)
 	return Allowed(Setter[S](func(s *S, v string) error {
 		n, err := ParseSize(v)
 		if err != nil {
@@ -149,7 +149,7 @@ func SizeOrZero[S any](field func(*S) *int64, least, most int64) Kind[S] {
 			return nil
 		}
 		return above.Set(s, []string{v})
-	}), "0, or "+formatSize(least)+" to "+formatSize(most))
+	}), "0, or "+FormatSize(least)+" to "+FormatSize(most))
 }
 
 // Duration is a time from least to most.
@@ -222,7 +222,8 @@ func ParseSize(v string) (int64, error) {
 	return int64(n * unit), nil
 }
 
-func formatSize(n int64) string {
+// FormatSize writes a number of bytes so that [ParseSize] reads the same.
+func FormatSize(n int64) string {
 	for _, u := range []struct {
 		suffix string
 		shift  int

@@ -149,11 +149,14 @@ func (t *Table[S]) fromEnvironment(environ []string) (map[string]Value, error) {
 }
 
 // Flags are the options that may be flags.
-func (t *Table[S]) Flags() []cli.Flag {
+func (t *Table[S]) Flags() []cli.Flag { return t.FlagsOf(func(*Option[S]) bool { return true }) }
+
+// FlagsOf are those of some of the options, for commands that need no others.
+func (t *Table[S]) FlagsOf(keep func(*Option[S]) bool) []cli.Flag {
 	var fs []cli.Flag
 	for o := range t.All() {
 		switch {
-		case !o.isFlag():
+		case !o.isFlag() || !keep(o):
 		case o.Arg == "":
 			fs = append(fs, &cli.BoolFlag{Name: o.Name, Usage: o.Help})
 		case o.isList():

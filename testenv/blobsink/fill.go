@@ -107,7 +107,7 @@ func (c content) ReadAt(p []byte, off int64) (n int, _ error) {
 // source is the file in memory that answers are sent from.
 type source struct {
 	fd     int
-	period int64
+	mapped []byte // the same, for TLS
 }
 
 func newSource(f Fill) (*source, error) {
@@ -121,7 +121,11 @@ func newSource(f Fill) (*source, error) {
 	}
 	dup, err := unix.Dup(fd) // the file's own would be closed by its finalizer
 	file.Close()
-	return &source{dup, f.period()}, err
+	if err != nil {
+		return nil, err
+	}
+	mapped, err := unix.Mmap(dup, 0, int(f.period()), unix.PROT_READ, unix.MAP_SHARED)
+	return &source{dup, mapped}, err
 }
 
 // WriteTo makes an empty file one of n bytes of the fill, with holes where the
@@ -143,8 +147,9 @@ func (f Fill) WriteTo(file *os.File, n int64) error {
 // send writes n bytes of a blob from offset on.
 func (s *source) send(c net.Conn, offset, n int64) error {
 	for n > 0 {
-		at := offset % s.period
-		piece := min(n, s.period-at)
+		period := int64(len(s.mapped))
+		at := offset % period
+		piece := min(n, period-at)
 		if err := s.sendPiece(c, at, piece); err != nil {
 			return err
 		}
@@ -156,7 +161,7 @@ func (s *source) send(c net.Conn, offset, n int64) error {
 func (s *source) sendPiece(c net.Conn, at, n int64) error {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
-		_, err := io.Copy(struct{ io.Writer }{c}, io.NewSectionReader(s, at, n))
+		_, err := c.Write(s.mapped[at : at+n])
 		return err
 	}
 	raw, err := tcp.SyscallConn()
@@ -179,6 +184,3 @@ func (s *source) sendPiece(c net.Conn, at, n int64) error {
 	}
 	return nil
 }
-
-// ReadAt implements io.ReaderAt, for TLS.
-func (s *source) ReadAt(p []byte, off int64) (int, error) { return unix.Pread(s.fd, p, off) }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,9 +98,11 @@ func (req *request) byteRange(size int64) (offset, length int64, partial bool) {
 	return offset, min(end+1, size) - offset, true
 }
 
-// scratch is where the kernel is told to put what it throws away, and where TLS
-// does put it. Nobody reads it.
+// scratch is where the kernel is told to put what it throws away. Nobody reads it.
 var scratch = make([]byte, 1<<20)
+
+// rooms are where TLS puts what it has decrypted.
+var rooms = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // discard drops n bytes of a body.
 func discard(c net.Conn, r *bufio.Reader, n int64) error {
@@ -110,8 +113,9 @@ func discard(c net.Conn, r *bufio.Reader, n int64) error {
 	}
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
-		own := make([]byte, min(n, 128<<10))
-		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(c, n), own)
+		room := rooms.Get().(*[128 << 10]byte)
+		defer rooms.Put(room)
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(c, n), room[:])
 		return err
 	}
 	raw, err := tcp.SyscallConn()

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -52,6 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func serve(ctx context.Context, out io.Writer, fill blobsink.Fill, latency time.Duration, port int, secure bool, caFile string) error {
+	debug.SetGCPercent(1000) // there is little to keep, and CPU is what must not be used
 	sink, err := blobsink.New(fill, latency)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path"
 	"regexp"
 	"strings"
 )
@@ -14,7 +13,7 @@ import (
 //	anything, which is replaced
 //	<!-- /hsmbench -->
 //
-// The word is machine, marks, or "cases" and a pattern such as large/*.
+// The word is machine, marks, or "cases" and a pattern as -cases has it.
 var place = regexp.MustCompile(`(?s)(<!-- hsmbench ([^>]*?) -->\n).*?(<!-- /hsmbench -->)`)
 
 // refresh puts the report into a document.
@@ -54,7 +53,7 @@ func (r *report) content(what string) (string, error) {
 	case "machine":
 		return r.machine(), nil
 	case "marks":
-		return r.marks().markdown(), nil
+		return "\n" + r.marks().markdown() + "\n", nil
 	case "cases":
 		return r.sections(pattern)
 	}
@@ -63,7 +62,7 @@ func (r *report) content(what string) (string, error) {
 
 func (r *report) machine() string {
 	m := r.Machine
-	return fmt.Sprintf("Measured on %s: %d cores of %s, Linux %s, %s; medians of %d rounds, files at scale %.4g.\n",
+	return fmt.Sprintf("\nMeasured on %s: %d cores of %s, Linux %s, %s; medians of %d rounds, files at scale %.4g.\n\n",
 		r.Date.Format("2 January 2006"), m.Cores, m.Processor, m.Kernel, m.Go, r.Rounds, r.Scale)
 }
 
@@ -72,7 +71,7 @@ func (r *report) machine() string {
 func (r *report) sections(pattern string) (string, error) {
 	var b strings.Builder
 	for _, c := range r.Cases {
-		ok, err := path.Match(pattern, c.Name)
+		ok, err := matches(pattern, c.Name)
 		if err != nil {
 			return "", fmt.Errorf("%q: %w", pattern, err)
 		}

@@ -34,7 +34,7 @@ var marks = []mark{
 	{"large file, 20 ms, archive", 1.15, false, "x the time of the SDK's loop", toSDK("large/http+20ms", archive, copytool, seconds)},
 	{"4 KiB files behind large ones, 99 of 100", 1, false, "s", p99Of("mixed/https")},
 	{"100,000 files that wait, and not 1,000", 1.10, false, "x the CPU", queueGrowth},
-	{"memory, any load, no option given", 1024 + 64, false, "MiB", mostMemory},
+	{"memory, the most in any case", 1024 + 64, false, "MiB", mostMemory},
 }
 
 // figure gives a figure of one who was measured in a case.

@@ -196,12 +196,15 @@ func (s *docSite) check(blocks []docBlock) {
 	s.run(script.String())
 }
 
+// scriptPatience is how long all commands of a document may take together.
+const scriptPatience = 5 * patience
+
 // bash runs a script as root who has just logged in.
 func (s *docSite) bash(script string, options ...string) testenv.Result {
 	s.t.Helper()
 	s.put("site/script", script)
 	environ := []string{"env", "-i", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LHSM_AZBLOB_ACCOUNT_KEY_FILE=/etc/lhsm-azblob/mnt-lustre.key"}
-	return s.inside(slices.Concat(environ, []string{"bash", "-eu"}, options, []string{"/run/out/site/script"})...)
+	return s.insideWithin(scriptPatience, slices.Concat(environ, []string{"bash", "-eu"}, options, []string{"/run/out/site/script"})...)
 }
 
 func (s *docSite) run(script string) {

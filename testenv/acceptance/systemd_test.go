@@ -232,7 +232,12 @@ func (m *serviceManager) findFirst(parent int) bool {
 // inside runs a command where the service runs.
 func (m *serviceManager) inside(args ...string) testenv.Result {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
+	return m.insideWithin(patience, args...)
+}
+
+func (m *serviceManager) insideWithin(limit time.Duration, args ...string) testenv.Result {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(m.pid), "-m", "-p", "-C"}, args...)...)
 	out, err := cmd.CombinedOutput()

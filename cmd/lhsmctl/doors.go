@@ -59,6 +59,18 @@ func (s *settings) open() (doors, error) {
 	return append(socket, port), nil
 }
 
+// checkDoors looks at all that open needs but the addresses, which a service that runs
+// may have.
+func (s *settings) checkDoors() error {
+	if _, err := groupID(s.group); err != nil {
+		return err
+	}
+	if s.listen == "" {
+		return nil
+	}
+	return s.guard(&door{})
+}
+
 // openSocket opens the Unix socket. Its permissions are all the access control
 // that there is, so nobody else can open it even for a moment.
 func (s *settings) openSocket() (doors, error) {
@@ -128,22 +140,28 @@ func removeStale(path string) error {
 // openPort opens the TCP port. complete has seen to it that access is asked for.
 func (s *settings) openPort() (door, error) {
 	d := door{name: s.listen}
-	var err error
-	if s.tokenFile != "" {
-		if d.access.Token, err = readToken(s.tokenFile); err != nil {
-			return d, err
-		}
-	}
-	if d.tls, err = s.serverTLS(); err != nil {
+	err := s.guard(&d)
+	if err != nil {
 		return d, err
 	}
-	d.access.ClientCert = s.clientCAs != ""
 	var lc net.ListenConfig
 	if d.listener, err = lc.Listen(context.Background(), "tcp", s.listen); err != nil {
 		return d, fmt.Errorf("--listen %s: %w; give host:port of this machine that is free", s.listen, err)
 	}
 	d.name = d.listener.Addr().String()
 	return d, nil
+}
+
+// guard reads what decides who may come in over TCP.
+func (s *settings) guard(d *door) (err error) {
+	if s.tokenFile != "" {
+		if d.access.Token, err = readToken(s.tokenFile); err != nil {
+			return err
+		}
+	}
+	d.access.ClientCert = s.clientCAs != ""
+	d.tls, err = s.serverTLS()
+	return err
 }
 
 func (s *settings) serverTLS() (*tls.Config, error) {

@@ -62,6 +62,9 @@ func (p *program) serve(c *cli.Context) error {
 func (p *program) serveMount(ctx context.Context, s *settings) error {
 	log := service.Logger(p.stderr, service.Level(s.logLevel), s.logFormat)
 	llapi.SetLogger(log.With("from", "liblustreapi"))
+	if s.check {
+		return p.checkService(s, log)
+	}
 	manager, err := openManager(s, log)
 	if err != nil {
 		return err
@@ -72,36 +75,64 @@ func (p *program) serveMount(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer doors.close()
-	if s.check {
-		fmt.Fprintf(p.stdout, "%s: Lustre file system %s\n", manager.Mount(), manager.FSName())
-		return nil
-	}
 	api := httpapi.New(httpapi.Options{
 		Jobs: manager, FileSystem: manager.FSName(), Mount: manager.Mount(), Version: version, Movers: s.movers, Log: log,
 	})
 	return run(ctx, manager, api, doors, log)
 }
 
-// openManager says what is wrong in words for those who start services.
-func openManager(s *settings, log *slog.Logger) (*jobs.Manager, error) {
+// checkService looks at all that a start looks at, beside a service that runs.
+func (p *program) checkService(s *settings, log *slog.Logger) error {
+	root, fsname, err := s.mountRoot()
+	if err != nil {
+		return err
+	}
+	if err := s.checkDoors(); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s: Lustre file system %s: ok\n", root, fsname)
+	manager, err := openManager(s, log)
+	switch {
+	case errors.Is(err, jobs.ErrLocked):
+		fmt.Fprintf(p.stdout, "%s: in use by a service that runs: ok\n", s.database(fsname))
+		return nil
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s: database of jobs: ok\n", s.database(fsname))
+	return manager.Close()
+}
+
+func (s *settings) database(fsname string) string {
+	return filepath.Join(s.stateDir, "jobs-"+fsname+".db")
+}
+
+// mountRoot says what is wrong in words for those who start services.
+func (s *settings) mountRoot() (root, fsname string, err error) {
 	mount, err := filepath.Abs(s.mount)
 	if err == nil {
 		mount, err = filepath.EvalSymlinks(mount)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("mount point %s: %w; mount the file system first, or give its mount point", s.mount, err)
+		return "", "", fmt.Errorf("mount point %s: %w; mount the file system first, or give its mount point", s.mount, err)
 	}
-	root, fsname, err := llapi.MountRoot(mount)
+	root, fsname, err = llapi.MountRoot(mount)
 	switch {
 	case errors.Is(err, syscall.ENODEV):
-		return nil, fmt.Errorf("%s is not a Lustre mount (%w); mount the file system first, or give its mount point", mount, err)
-	case err != nil:
+		err = fmt.Errorf("%s is not a Lustre mount (%w); mount the file system first, or give its mount point", mount, err)
+	case err == nil && root != mount:
+		err = fmt.Errorf("%s is inside the Lustre mount %s and not its root; give %s", mount, root, root)
+	}
+	return root, fsname, err
+}
+
+func openManager(s *settings, log *slog.Logger) (*jobs.Manager, error) {
+	root, fsname, err := s.mountRoot()
+	if err != nil {
 		return nil, err
-	case root != mount:
-		return nil, fmt.Errorf("%s is inside the Lustre mount %s and not its root; give %s", mount, root, root)
 	}
 	return jobs.Open(jobs.Options{
-		Mount: root, Path: filepath.Join(s.stateDir, "jobs-"+fsname+".db"), Log: log,
+		Mount: root, Path: s.database(fsname), Log: log,
 		Scanners: s.scanners, MaxUnfinished: s.maxUnfinished, KeepJobs: s.keepJobs, KeepFor: s.keepFor,
 	})
 }

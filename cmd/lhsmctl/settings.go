@@ -68,7 +68,7 @@ var table = options.Table[settings]{
 			opt("log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *settings) *string { return &s.logFormat }, []string{"text", "json"}), anywhere),
 			opt("config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun),
 			opt("check", "", "false", "check configuration, mount and database, serve nothing, and exit", toggle(func(s *settings) *bool { return &s.check }), oneRun),
-			opt("print-config", "", "false", "print the configuration as it would be used, and exit", toggle(nil), oneRun),
+			opt("print-config", "", "false", "print the configuration as it would be used, and where each value comes from, and exit", toggle(nil), oneRun),
 			opt("sample-config", "", "false", "print a configuration file with every key and its default, and exit", toggle(nil), oneRun),
 		}},
 	},

@@ -135,9 +135,9 @@ func check(ctx context.Context, c *blobstore.Container) error {
 }
 
 func reportCheck(w io.Writer, mount *copytool.Mount, archives []*copytool.Archive) error {
-	fmt.Fprintf(w, "%s: Lustre file system %s\n", mount.Root, mount.FSName)
+	fmt.Fprintf(w, "%s: Lustre file system %s: ok\n", mount.Root, mount.FSName)
 	for _, a := range archives {
-		fmt.Fprintf(w, "archive %s: container %s of account %s, prefix %q\n", mover.IDText(a.ID), a.Container, a.Account, a.Prefix)
+		fmt.Fprintf(w, "archive %s: container %s of account %s, prefix %q: ok\n", mover.IDText(a.ID), a.Container, a.Account, a.Prefix)
 	}
 	return nil
 }

@@ -42,6 +42,28 @@ func (e *env) startService(args ...string) *service {
 	return s
 }
 
+// TestServeCheck: --check says what is well, also beside the service that runs, and in
+// one line what is not.
+func TestServeCheck(t *testing.T) {
+	e := newEnv(t, testenv.Options{})
+	s := e.startService()
+	check := func(more ...string) (int, string) {
+		t.Helper()
+		args := append(append(append([]string{}, s.args...), more...), "--check", e.lustre.Mount())
+		return run(t, exec.Command(testenv.Binary(t, "./cmd/lhsmctl"), args...))
+	}
+	mount := e.lustre.Mount() + ": Lustre file system "
+	for _, state := range []string{"in use by a service that runs: ok\n", "database of jobs: ok\n"} {
+		if code, out := check(); code != 0 || !strings.HasPrefix(out, mount) || !strings.HasSuffix(out, state) {
+			t.Errorf("exit %d, %q, want %q", code, out, state)
+		}
+		s.process.stop()
+	}
+	if code, out := check("--group", "no-such-group"); code != 1 || strings.Count(out, "\n") != 1 || !strings.Contains(out, `no group "no-such-group"`) {
+		t.Errorf("exit %d, %q", code, out)
+	}
+}
+
 func (s *service) start() {
 	s.e.t.Helper()
 	ready, notify := listenNotify(s.e.t, s.e.t.TempDir())

@@ -97,7 +97,7 @@ var Table = options.Table[Settings]{
 			opt("log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *Settings) *string { return &s.LogFormat }, []string{"text", "json"}), anywhere),
 			opt("config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun),
 			opt("check", "", "false", "check configuration, mount and containers, register nothing, and exit", toggle(func(s *Settings) *bool { return &s.Check }), oneRun),
-			opt("print-config", "", "false", "print the configuration as it would be used, without secrets, and exit", toggle(nil), oneRun),
+			opt("print-config", "", "false", "print the configuration as it would be used, and where each value comes from, without secrets, and exit", toggle(nil), oneRun),
 			opt("sample-config", "", "false", "print a configuration file with every key and its default, and exit", toggle(nil), oneRun),
 			opt("completion", "SHELL", "", "print the script by which a shell completes our options, and exit", choice(discard, options.Shells), oneRun),
 			opt("manual", "SECTION", "", "print a page of the manual, for man -l, and exit: 8 is about this program, 5 about its configuration file", choice(discard, ManualSections), oneRun),

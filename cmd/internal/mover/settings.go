@@ -1,8 +1,10 @@
 package mover
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -73,10 +75,14 @@ func SettingsOf(v *options.Values) (*Settings, error) {
 		one, more := Table.Read(archive)
 		s.Archives, errs = append(s.Archives, one), append(errs, more...)
 	}
-	for _, one := range s.Archives {
-		errs = append(errs, one.completeArchive())
+	sources := v.Tables
+	if len(sources) == 0 {
+		sources = []map[string]options.Value{v.ByName}
 	}
-	errs = append(errs, s.distinctIDs())
+	for i, one := range s.Archives {
+		errs = append(errs, one.completeArchive(sources[i]))
+	}
+	errs = append(errs, s.distinctIDs(sources))
 	if err := options.Join(errs); err != nil {
 		return nil, options.UsageError{Err: err}
 	}
@@ -99,14 +105,15 @@ func ContainerFlags() []cli.Flag {
 	})
 }
 
-// completeArchive settles what several options decide together.
-func (s *Settings) completeArchive() error {
+// completeArchive settles what several options decide together. given is what they
+// were given.
+func (s *Settings) completeArchive(given map[string]options.Value) error {
 	if s.Container.URL == "" {
 		return fmt.Errorf("the container is missing: give --container-url https://ACCOUNT.blob.core.windows.net/CONTAINER, or container_url in the configuration file")
 	}
 	c := &s.Container.Credential
 	if c.Mode = blobstore.Mode(s.auth); s.auth == authAuto {
-		mode, err := s.modeByCredential()
+		mode, err := modeByCredential(given)
 		if err != nil {
 			return err
 		}
@@ -123,42 +130,49 @@ func (s *Settings) completeArchive() error {
 	return nil
 }
 
+// credentials are the options that give one, by the mode that they mean.
+var credentials = []struct {
+	mode    blobstore.Mode
+	options []string
+}{
+	{blobstore.ModeSAS, []string{"sas", "sas-file"}},
+	{blobstore.ModeSharedKey, []string{"account-key", "account-key-file"}},
+	{blobstore.ModeConnectionString, []string{"connection-string", "connection-string-file"}},
+	{blobstore.ModeClientCertificate, []string{"client-certificate-file"}},
+	{blobstore.ModeClientSecret, []string{"client-secret", "client-secret-file"}},
+}
+
 // modeByCredential is what --auth auto means.
-func (s *Settings) modeByCredential() (blobstore.Mode, error) {
-	c := s.Container.Credential
-	var given []blobstore.Mode
-	for _, m := range []struct {
-		mode  blobstore.Mode
-		given bool
-	}{
-		{blobstore.ModeSAS, c.SAS != "" || c.SASFile != ""},
-		{blobstore.ModeSharedKey, c.AccountKey != "" || s.accountKeyFile != ""},
-		{blobstore.ModeConnectionString, c.ConnectionString != "" || s.connectionStringFile != ""},
-		{blobstore.ModeClientCertificate, c.CertificateFile != ""},
-		{blobstore.ModeClientSecret, c.CertificateFile == "" && (s.clientSecret != "" || s.clientSecretFile != "")},
-	} {
-		if m.given {
-			given = append(given, m.mode)
+func modeByCredential(given map[string]options.Value) (blobstore.Mode, error) {
+	var modes []blobstore.Mode
+	var origins []string
+	for _, c := range credentials {
+		i := slices.IndexFunc(c.options, func(name string) bool { return given[name].Texts[0] != "" })
+		if i < 0 || c.mode == blobstore.ModeClientSecret && slices.Contains(modes, blobstore.ModeClientCertificate) { // whose password it is
+			continue
 		}
+		modes, origins = append(modes, c.mode), append(origins, given[c.options[i]].Origin)
 	}
-	switch len(given) {
+	switch len(modes) {
 	case 0:
 		return blobstore.ModeDefault, nil
 	case 1:
-		return given[0], nil
+		return modes[0], nil
 	}
-	return "", fmt.Errorf("credentials of several kinds are given (%v); say with --auth which one counts", given)
+	return "", fmt.Errorf("credentials of several kinds are given (%s); say with auth which one counts: %v", strings.Join(origins, ", "), modes)
 }
 
-// distinctIDs makes sure that every id leads to one container.
-func (s *Settings) distinctIDs() error {
-	seen := map[uint32]bool{}
-	for _, a := range s.Archives {
+// distinctIDs makes sure that every id leads to one container. sources are what the
+// archives were given.
+func (s *Settings) distinctIDs(sources []map[string]options.Value) error {
+	seen := map[uint32]string{}
+	for i, a := range s.Archives {
+		origin := cmp.Or(sources[i]["archive-id"].Origin, "default")
 		for _, id := range a.IDs {
-			if seen[id] {
-				return fmt.Errorf("archive id %s is given twice", IDText(id))
+			if first, ok := seen[id]; ok {
+				return fmt.Errorf("archive id %s is given twice: %s, %s", IDText(id), first, origin)
 			}
-			seen[id] = true
+			seen[id] = origin
 		}
 	}
 	return nil

@@ -156,6 +156,9 @@ func (t *Table[S]) tableValues(path string, lines map[tableKey]int, number int, 
 		}
 		origin := fmt.Sprintf("%s:%d: %s", path, lines[tableKey{number, o.Key()}], o.Key())
 		texts, err := textsOf(field.Interface())
+		if err == nil && len(texts) != 1 && !o.isList() {
+			err = fmt.Errorf("%d values, and one is wanted", len(texts))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", origin, err)
 		}

@@ -122,7 +122,8 @@ func literal[S any](o *Option[S], texts []string) string {
 	return quoted[0]
 }
 
-// Effective is the configuration as it is used, as a file. Secrets are left out.
+// Effective is the configuration as it is used, as a file that says of each value
+// where it comes from. Secrets are left out.
 func (t *Table[S]) Effective(v *Values) string {
 	var b strings.Builder
 	t.write(&b, v.ByName, (*Option[S]).InFile)
@@ -135,15 +136,24 @@ func (t *Table[S]) Effective(v *Values) string {
 	return b.String()
 }
 
+// originColumn is where the origins of values stand, if these are not too long.
+const originColumn = 40
+
 func (t *Table[S]) write(b *strings.Builder, table map[string]Value, keep func(*Option[S]) bool) {
 	for o := range t.All() {
 		v, ok := table[o.Name]
-		switch {
-		case !ok || !keep(o):
-		case o.Scope == Secret && v.Texts[0] != "":
-			fmt.Fprintf(b, "# %s is set by %s\n", o.Key(), cmp.Or(v.Origin, "default"))
-		default:
-			fmt.Fprintf(b, "%s = %s\n", o.Key(), literal(o, v.Texts))
+		if !ok || !keep(o) {
+			continue
 		}
+		setting := o.Key() + " = " + literal(o, v.Texts)
+		if o.Scope == Secret && v.Texts[0] != "" {
+			setting = "# " + o.Key() + " is not shown"
+		}
+		fmt.Fprintf(b, "%-*s # %s\n", originColumn, setting, o.origin(v))
 	}
+}
+
+// origin is where a value comes from, without what the line begins with.
+func (o *Option[S]) origin(v Value) string {
+	return cmp.Or(strings.TrimSuffix(v.Origin, ": "+o.Key()), "default")
 }

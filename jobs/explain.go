@@ -52,12 +52,12 @@ func explainError(path string, err error) error {
 
 // read fills in what is on the file, or why it is none.
 func (e *Explanation) read(fs *mount, dir *openDir, name string) error {
-	var st unix.Statx_t
-	if err := unix.Statx(dir.fd(), name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE|unix.STATX_SIZE, &st); err != nil {
+	f, mode, err := readFile(dir.fd(), name)
+	if err != nil {
 		return err
 	}
-	e.Size, e.Action, e.Flags = int64(st.Size), llapi.UserNone.String(), []string{}
-	switch st.Mode & unix.S_IFMT {
+	e.Size, e.Action, e.Flags = f.Size, llapi.UserNone.String(), []string{}
+	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:
 	case unix.S_IFDIR:
 		e.Why = "it is a directory; a job takes the files in it"
@@ -66,21 +66,12 @@ func (e *Explanation) read(fs *mount, dir *openDir, name string) error {
 		e.Why = "it is not a regular file, and Lustre HSM archives no others"
 		return nil
 	}
-	where := llapi.PathAt(dir.fd(), name)
-	state, err := llapi.ReadHSMAttr(where)
-	if err != nil {
+	e.FID = f.FID.String()
+	e.describe(f.State)
+	if err := e.readNotes(&f); err != nil {
 		return err
 	}
-	fid, err := llapi.PathToFID(where)
-	if err != nil {
-		return err
-	}
-	e.FID = fid.String()
-	e.describe(state)
-	if err := e.readNotes(where); err != nil {
-		return err
-	}
-	action, err := fs.Action(fid)
+	action, err := fs.Action(f.FID)
 	if err != nil {
 		return err
 	}
@@ -91,15 +82,19 @@ func (e *Explanation) read(fs *mount, dir *openDir, name string) error {
 	return nil
 }
 
+// StateText is a HSM state as lfs hsm_state prints it.
+func StateText(state llapi.HSMAttr) string {
+	text := strings.TrimSuffix(fmt.Sprintf("(0x%08x) %s", uint32(state.Flags), state.Flags), " ")
+	if state.ArchiveID != 0 {
+		text += fmt.Sprintf(", archive_id:%d", state.ArchiveID)
+	}
+	return text
+}
+
 // describe says what a HSM state means for the next job.
 func (e *Explanation) describe(state llapi.HSMAttr) {
-	words := state.Flags.String()
-	e.State = strings.TrimSuffix(fmt.Sprintf("(0x%08x) %s", uint32(state.Flags), words), " ")
-	e.ArchiveID = uint32(state.ArchiveID)
-	if state.ArchiveID != 0 {
-		e.State += fmt.Sprintf(", archive_id:%d", state.ArchiveID)
-	}
-	e.Flags = strings.Fields(words)
+	e.State, e.ArchiveID = StateText(state), uint32(state.ArchiveID)
+	e.Flags = strings.Fields(state.Flags.String())
 	switch why := skipReason(state.Flags); why {
 	case "":
 		e.WouldArchive = true
@@ -129,15 +124,15 @@ func whyArchive(flags llapi.StateFlags) string {
 }
 
 // readNotes reads what a copytool has left on the file.
-func (e *Explanation) readNotes(where string) error {
-	b, err := getXattr(where, identityXattr)
+func (e *Explanation) readNotes(f *File) error {
+	b, err := f.Xattr(identityXattr)
 	if err != nil {
 		return err
 	}
 	if id, err := parseIdentity(b); err == nil {
 		e.Copy = &id
 	}
-	if b, err = getXattr(where, errorXattr); err != nil {
+	if b, err = f.Xattr(errorXattr); err != nil {
 		return err
 	}
 	if last, err := parseLastError(b); err == nil {

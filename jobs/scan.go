@@ -99,15 +99,7 @@ func (s *scan) lookAll(ctx context.Context, batches <-chan batch) (err error) {
 
 // list takes the files of the job's list in place of a walk.
 func (s *scan) list(ctx context.Context, batches chan<- batch) error {
-	l := lister{m: s.m, refused: s.refused, send: func(b batch) error {
-		select {
-		case batches <- b:
-			return nil
-		case <-ctx.Done():
-			b.dir.release()
-			return ctx.Err()
-		}
-	}}
+	l := lister{m: s.m, refused: s.refused, send: func(b batch) error { return send(ctx, batches, b) }}
 	for f, err := range s.r.m.store.list(ctx, s.r.id) {
 		if err == nil {
 			err = l.add(ctx, f)

@@ -169,8 +169,13 @@ func (w *walk) send(ctx context.Context, b batch) error {
 		return nil
 	}
 	b.dir.retain()
+	return send(ctx, w.batches, b)
+}
+
+// send hands a batch on, with its hold on the directory.
+func send(ctx context.Context, to chan<- batch, b batch) error {
 	select {
-	case w.batches <- b:
+	case to <- b:
 		return nil
 	case <-ctx.Done():
 		b.dir.release()

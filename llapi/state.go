@@ -154,6 +154,19 @@ func ReadHSMAttr(path string) (HSMAttr, error) {
 	return DecodeHSMAttr(b[:n])
 }
 
+// ReadHSMAttrFD is [ReadHSMAttr] of an open file.
+func ReadHSMAttrFD(fd int) (HSMAttr, error) {
+	var b [256]byte
+	n, err := unix.Fgetxattr(fd, hsmAttrName, b[:])
+	switch {
+	case errors.Is(err, unix.ENODATA):
+		return HSMAttr{}, nil
+	case err != nil:
+		return HSMAttr{}, os.NewSyscallError("fgetxattr "+hsmAttrName, err)
+	}
+	return DecodeHSMAttr(b[:n])
+}
+
 // ProgressState is how far an action is (HPS_*).
 type ProgressState uint32
 

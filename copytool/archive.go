@@ -131,7 +131,7 @@ func (j *job) alreadyThere(ctx context.Context, s *source) (blobstore.Info, bool
 
 // owns tells whether a blob says that it is this file's.
 func (j *job) owns(at blobstore.Attributes) bool {
-	return !at.IsFolder && at.FSName == j.o.FSName && sameFID(at.FID, j.t.fid)
+	return isCopyOf(at, j.o.FSName, j.t.fid)
 }
 
 func (j *job) upload(ctx context.Context, s *source, path string, name blobstore.Name, cond blobstore.Condition) (blobstore.Info, error) {

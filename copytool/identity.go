@@ -123,6 +123,18 @@ func (id Identity) Encode() ([]byte, error) {
 	return json.Marshal(f)
 }
 
+// Claims tells whether a blob claims to be the copy of the file, whatever its ETag
+// is by now, in a way that a download proves: somebody may have changed its
+// metadata.
+func (id *Identity) Claims(info blobstore.Info, fsname string, fid llapi.FID) bool {
+	return id.HasCRC64 && info.HasCRC64 && id.CRC64 == info.CRC64 && id.Size == info.Size && isCopyOf(attributesOf(info), fsname, fid)
+}
+
+// isCopyOf tells whether a blob says that it is the file's.
+func isCopyOf(at blobstore.Attributes, fsname string, fid llapi.FID) bool {
+	return !at.IsFolder && at.FSName == fsname && sameFID(at.FID, fid)
+}
+
 // pointsAt tells whether the file's copy is the named blob of the archive.
 func (id *Identity) pointsAt(a *Archive, name blobstore.Name) bool {
 	return a.holds(id.Account, id.Container) && id.Blob.Name == name

@@ -142,17 +142,11 @@ func (j *job) followCopy(ctx context.Context, p *place, err error) (*place, erro
 	if statErr != nil {
 		return nil, statErr
 	}
-	if !j.sameContent(p.id, info) {
+	if info.ETag == p.id.Blob.ETag || !p.id.Claims(info, j.o.FSName, j.t.fid) {
 		return nil, failf(BlobChanged, "the blob %q is not the one that was archived; it was changed %s: %w", p.name, info.Modified.UTC().Format("2006-01-02 15:04:05 MST"), err)
 	}
 	j.log.Warn("the copy's metadata was changed by somebody; its content is checked by CRC", "blob", string(p.name))
 	id := *p.id
 	id.Blob.ETag = info.ETag
 	return &place{archive: p.archive, name: p.name, id: &id}, nil
-}
-
-// sameContent tells whether a blob claims to be what the identity describes, in
-// a way that the download will prove.
-func (j *job) sameContent(id *Identity, info blobstore.Info) bool {
-	return id.HasCRC64 && info.HasCRC64 && id.CRC64 == info.CRC64 && id.Size == info.Size && info.ETag != id.Blob.ETag && j.owns(attributesOf(info))
 }

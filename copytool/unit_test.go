@@ -242,7 +242,7 @@ func TestMountHolder(t *testing.T) {
 	if err != nil {
 		t.Fatalf("after the looks: %v", err)
 	}
-	defer again.Unlock() //nolint:errcheck // the test is over
+	defer again.Unlock()
 }
 
 func TestLockMount(t *testing.T) {

@@ -9,46 +9,17 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/severity"
 )
-
-// A Level says how bad a finding is. A larger one is worse.
-type Level int
-
-// The levels.
-const (
-	OK      Level = iota
-	Note          // nothing is wrong, but worth reading: a choice with consequences, or what cannot be seen from here
-	Warning       // works, and will trouble somebody
-	Failure       // does not work
-)
-
-var levelWords = [...]string{OK: "ok", Note: "note", Warning: "warning", Failure: "failure"}
-
-// String is the level in a word.
-func (l Level) String() string { return levelWords[l] }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (l *Level) UnmarshalText(text []byte) error {
-	for i, word := range levelWords {
-		if string(text) == word {
-			*l = Level(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("no level: %q", text)
-}
 
 // A Finding is what a check found.
 type Finding struct {
-	Subject string  `json:"subject"` // "lustre", "mover", "archive 1", ...
-	Check   string  `json:"check"`
-	Level   Level   `json:"level"`
-	Seen    string  `json:"seen"`
-	Mend    string  `json:"mend,omitempty"` // what to do about it
-	Seconds float64 `json:"seconds"`        // that it took to find out
+	Subject string         `json:"subject"` // "lustre", "mover", "archive 1", ...
+	Check   string         `json:"check"`
+	Level   severity.Level `json:"level"`
+	Seen    string         `json:"seen"`
+	Mend    string         `json:"mend,omitempty"` // what to do about it
+	Seconds float64        `json:"seconds"`        // that it took to find out
 }
 
 // A Check looks at one thing.
@@ -68,23 +39,25 @@ const usualLimit = 20 * time.Second
 
 // A result is a finding without its address.
 type result struct {
-	level Level
+	level severity.Level
 	seen  string
 	mend  string
 }
 
-func okf(format string, args ...any) result { return result{OK, fmt.Sprintf(format, args...), ""} }
+func okf(format string, args ...any) result {
+	return result{severity.OK, fmt.Sprintf(format, args...), ""}
+}
 
 func notef(mend, format string, args ...any) result {
-	return result{Note, fmt.Sprintf(format, args...), mend}
+	return result{severity.Note, fmt.Sprintf(format, args...), mend}
 }
 
 func warnf(mend, format string, args ...any) result {
-	return result{Warning, fmt.Sprintf(format, args...), mend}
+	return result{severity.Warning, fmt.Sprintf(format, args...), mend}
 }
 
 func failf(mend, format string, args ...any) result {
-	return result{Failure, fmt.Sprintf(format, args...), mend}
+	return result{severity.Failure, fmt.Sprintf(format, args...), mend}
 }
 
 // failed is the result of an error. Ours end with the remedy: as a hint of its
@@ -94,13 +67,13 @@ func failed(err error) result {
 	if errors.As(err, &b) && b.Hint != "" {
 		cause := *b
 		cause.Hint = ""
-		return result{Failure, cause.Error(), b.Hint}
+		return result{severity.Failure, cause.Error(), b.Hint}
 	}
 	text := err.Error()
 	if i := strings.LastIndex(text, "; "); i >= 0 {
-		return result{Failure, text[:i], text[i+2:]}
+		return result{severity.Failure, text[:i], text[i+2:]}
 	}
-	return result{Failure, text, ""}
+	return result{severity.Failure, text, ""}
 }
 
 // key is what other checks know a check by.
@@ -145,12 +118,12 @@ func (r *runner) check(ctx context.Context, c *Check) {
 	if res.seen == "" {
 		res = within(ctx, c)
 	}
-	if res.level >= Warning && res.mend == "" {
+	if res.level >= severity.Warning && res.mend == "" {
 		res.mend = c.advice
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.failed[c.key()] = res.level == Failure || strings.HasPrefix(res.seen, notLookedAt)
+	r.failed[c.key()] = res.level == severity.Failure || strings.HasPrefix(res.seen, notLookedAt)
 	r.report(Finding{c.Subject, c.Name, res.level, res.seen, res.mend, time.Since(start).Seconds()})
 	close(r.done[c.key()])
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/severity"
 )
 
 // run runs checks and returns the findings by name.
@@ -42,7 +43,7 @@ func TestRunKeepsOrder(t *testing.T) {
 	if want := []string{"good", "bad", "last"}; !slices.Equal(ran, want) {
 		t.Errorf("ran %q, want %q", ran, want)
 	}
-	for name, want := range map[string]Level{"good": Warning, "bad": Failure, "vain": Note, "below": Note, "last": OK} {
+	for name, want := range map[string]severity.Level{"good": severity.Warning, "bad": severity.Failure, "vain": severity.Note, "below": severity.Note, "last": severity.OK} {
 		if found[name].Level != want {
 			t.Errorf("%s: %+v, want %v", name, found[name], want)
 		}
@@ -68,13 +69,13 @@ func TestRunGivesUp(t *testing.T) {
 		}},
 		{Subject: "s", Name: "behind", needs: []string{"dead"}, run: func(context.Context) result { return okf("fine") }},
 	})
-	if f := found["dead"]; f.Level != Failure || f.Seen != "no answer in 1ms: it hangs" || f.Mend != "advice" {
+	if f := found["dead"]; f.Level != severity.Failure || f.Seen != "no answer in 1ms: it hangs" || f.Mend != "advice" {
 		t.Errorf("dead: %+v", f)
 	}
-	if f := found["slow"]; f.Level != Warning || f.Seen != "slow" {
+	if f := found["slow"]; f.Level != severity.Warning || f.Seen != "slow" {
 		t.Errorf("slow: %+v", f)
 	}
-	if f := found["behind"]; f.Level != Note {
+	if f := found["behind"]; f.Level != severity.Note {
 		t.Errorf("behind: %+v", f)
 	}
 }
@@ -88,7 +89,7 @@ func TestFailedSplitsRemedies(t *testing.T) {
 		{errors.New("a"), "a", ""},
 		{&blobstore.Error{Op: "list", Err: errors.New("no; really"), Hint: "do this"}, "list: no; really", "do this"},
 	} {
-		if got := failed(tt.err); got != (result{Failure, tt.seen, tt.mend}) {
+		if got := failed(tt.err); got != (result{severity.Failure, tt.seen, tt.mend}) {
 			t.Errorf("%v: got %+v", tt.err, got)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/severity"
 )
 
 // tree writes files below a new directory.
@@ -74,14 +75,14 @@ func TestLimitsOfThisProcess(t *testing.T) {
 	cgroups = tree(t, map[string]string{"memory.max": "134217727", "pids.max": "399", "memory/memory.limit_in_bytes": "134217727", "pids/pids.max": "399"})
 	p := &process{o: Options{Pool: blobstore.PoolOptions{Memory: 64 << 20, Transfers: 96}}}
 	p.o.Limits.Archives, p.o.Limits.Restores, p.o.Limits.Removes = 64, 64, 16
-	if res := p.memory(t.Context()); res.level != Failure {
+	if res := p.memory(t.Context()); res.level != severity.Failure {
 		t.Errorf("128 MiB less one byte: %+v", res)
 	}
-	if res := p.threads(t.Context()); res.level != Failure {
+	if res := p.threads(t.Context()); res.level != severity.Failure {
 		t.Errorf("399 threads: %+v", res)
 	}
 	p.o.Limits.Archives = 1 << 40
-	if res := p.descriptors(t.Context()); res.level != Failure {
+	if res := p.descriptors(t.Context()); res.level != severity.Failure {
 		t.Errorf("descriptors for a million millions of archives: %+v", res)
 	}
 }

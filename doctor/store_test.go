@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/severity"
 	"lhsm-azblob/testenv/azurite"
 )
 
@@ -41,25 +42,25 @@ func TestAnswersOfOtherAccounts(t *testing.T) {
 		tier   string
 		change func(*http.Response)
 		check  string
-		level  Level
+		level  severity.Level
 		says   string
 	}{
-		{"clock behind", "", func(r *http.Response) { date(r, time.Minute) }, "clock", Warning, "1m0s behind"},
-		{"clock ahead", "", func(r *http.Response) { date(r, -time.Minute) }, "clock", Warning, "1m0s ahead"},
-		{"clock far ahead", "", func(r *http.Response) { date(r, -time.Hour) }, "clock", Failure, "1h0m0s ahead"},
-		{"no clock", "", func(r *http.Response) { r.Header.Set("Date", "today") }, "clock", Note, "does not say"},
-		{"hierarchical", "", func(r *http.Response) { r.Header.Set("x-ms-is-hns-enabled", "true") }, "account", OK, "hierarchical namespace"},
-		{"premium", "", func(r *http.Response) { r.Header.Set("x-ms-account-kind", "BlockBlobStorage") }, "account", OK, "BlockBlobStorage"},
-		{"tier on premium", "Cool", func(r *http.Response) { r.Header.Set("x-ms-account-kind", "BlockBlobStorage") }, "account", Failure, "no access tiers"},
+		{"clock behind", "", func(r *http.Response) { date(r, time.Minute) }, "clock", severity.Warning, "1m0s behind"},
+		{"clock ahead", "", func(r *http.Response) { date(r, -time.Minute) }, "clock", severity.Warning, "1m0s ahead"},
+		{"clock far ahead", "", func(r *http.Response) { date(r, -time.Hour) }, "clock", severity.Failure, "1h0m0s ahead"},
+		{"no clock", "", func(r *http.Response) { r.Header.Set("Date", "today") }, "clock", severity.Note, "does not say"},
+		{"hierarchical", "", func(r *http.Response) { r.Header.Set("x-ms-is-hns-enabled", "true") }, "account", severity.OK, "hierarchical namespace"},
+		{"premium", "", func(r *http.Response) { r.Header.Set("x-ms-account-kind", "BlockBlobStorage") }, "account", severity.OK, "BlockBlobStorage"},
+		{"tier on premium", "Cool", func(r *http.Response) { r.Header.Set("x-ms-account-kind", "BlockBlobStorage") }, "account", severity.Failure, "no access tiers"},
 		{"account not told", "", func(r *http.Response) {
 			if query(r, "comp", "properties") {
 				r.StatusCode = http.StatusForbidden
 			}
-		}, "account", Note, "may not see"},
-		{"policy", "", func(r *http.Response) { r.Header.Set("x-ms-has-immutability-policy", "true") }, "immutability", Warning, "retention policy"},
-		{"hold", "", func(r *http.Response) { r.Header.Set("x-ms-has-legal-hold", "true") }, "immutability", Warning, "legal hold"},
-		{"single versions", "", func(r *http.Response) { r.Header.Set("x-ms-immutable-storage-with-versioning-enabled", "true") }, "immutability", Note, "single versions"},
-		{"versions", "", func(r *http.Response) { r.Header.Set("x-ms-version-id", "2026-01-01T00:00:00.0000000Z") }, "versioning", Note, "on:"},
+		}, "account", severity.Note, "may not see"},
+		{"policy", "", func(r *http.Response) { r.Header.Set("x-ms-has-immutability-policy", "true") }, "immutability", severity.Warning, "retention policy"},
+		{"hold", "", func(r *http.Response) { r.Header.Set("x-ms-has-legal-hold", "true") }, "immutability", severity.Warning, "legal hold"},
+		{"single versions", "", func(r *http.Response) { r.Header.Set("x-ms-immutable-storage-with-versioning-enabled", "true") }, "immutability", severity.Note, "single versions"},
+		{"versions", "", func(r *http.Response) { r.Header.Set("x-ms-version-id", "2026-01-01T00:00:00.0000000Z") }, "versioning", severity.Note, "on:"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := behind(t, tt.change)
@@ -93,7 +94,7 @@ func TestScratchIsRemovedWhenTimeIsUp(t *testing.T) {
 		}
 	})
 	f := run(t, newStore(a, blobstore.PoolOptions{Memory: 64 << 20}).checks())["transfer"]
-	if f.Level != Failure || deleted != 1 {
+	if f.Level != severity.Failure || deleted != 1 {
 		t.Errorf("%d deletions; got %+v", deleted, f)
 	}
 }

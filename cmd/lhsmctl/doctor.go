@@ -15,6 +15,7 @@ import (
 
 	"lhsm-azblob/cmd/internal/options"
 	"lhsm-azblob/doctor"
+	"lhsm-azblob/severity"
 )
 
 const doctorHelp = `Looks at everything between this data mover and its container, by the copytool's own configuration, and says of each thing
@@ -81,16 +82,20 @@ func (p *program) doctor(c *cli.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Context, doctorPatience)
 	defer cancel()
-	found, err := p.consult(ctx, c.String("config"), o)
+	config, err := configFile(c, c.Args().First())
 	if err != nil {
 		return err
 	}
-	if c.Bool("json") {
-		err = p.printJSON(found)
-	} else {
-		p.printFindings(found)
+	found, err := p.consult(ctx, config, o)
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, worstOf(worstLevel(found)))
+	if !c.Bool("json") {
+		p.printFindings(found)
+	} else if err := p.printJSON(found); err != nil {
+		return err
+	}
+	return worstOf(worstLevel(found))
 }
 
 // consult has the checks run, and returns what they found in their order.
@@ -149,15 +154,15 @@ func collect(ctx context.Context, r io.Reader, checks []doctor.Check) []doctor.F
 	for i, c := range checks {
 		f, ok := byKey[c.Subject+"/"+c.Name]
 		if !ok {
-			f = doctor.Finding{Subject: c.Subject, Check: c.Name, Level: doctor.Failure, Seen: "the examination ended without a word of it"}
+			f = doctor.Finding{Subject: c.Subject, Check: c.Name, Level: severity.Failure, Seen: "the examination ended without a word of it"}
 		}
 		found[i] = f
 	}
 	return found
 }
 
-func worstLevel(found []doctor.Finding) doctor.Level {
-	level := doctor.OK
+func worstLevel(found []doctor.Finding) severity.Level {
+	level := severity.OK
 	for _, f := range found {
 		level = max(level, f.Level)
 	}
@@ -173,7 +178,7 @@ func (p *program) printJSON(v any) error {
 // printFindings prints them under the headline of their subject.
 func (p *program) printFindings(found []doctor.Finding) {
 	subject := ""
-	count := map[doctor.Level]int{}
+	count := map[severity.Level]int{}
 	for _, f := range found {
 		if f.Subject != subject {
 			subject = f.Subject
@@ -181,7 +186,7 @@ func (p *program) printFindings(found []doctor.Finding) {
 		}
 		count[f.Level]++
 		level := f.Level.String()
-		if f.Level >= doctor.Warning {
+		if f.Level >= severity.Warning {
 			level = strings.ToUpper(level)
 		}
 		fmt.Fprintf(p.stdout, "  %-8s %-16s %s\n", level, f.Check, printable(f.Seen))
@@ -189,5 +194,5 @@ func (p *program) printFindings(found []doctor.Finding) {
 			fmt.Fprintf(p.stdout, "  %-8s %-16s -> %s\n", "", "", printable(f.Mend))
 		}
 	}
-	fmt.Fprintf(p.stdout, "%d failures, %d warnings, %d notes, %d ok\n", count[doctor.Failure], count[doctor.Warning], count[doctor.Note], count[doctor.OK])
+	fmt.Fprintf(p.stdout, "%d failures, %d warnings, %d notes, %d ok\n", count[severity.Failure], count[severity.Warning], count[severity.Note], count[severity.OK])
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"lhsm-azblob/cmd/internal/options"
-	"lhsm-azblob/doctor"
 	"lhsm-azblob/httpapi"
 	"lhsm-azblob/jobs"
+	"lhsm-azblob/severity"
 )
 
 // Exit statuses. They are part of the manual: scripts and timers go by them.
@@ -20,11 +20,11 @@ const (
 	exitCanceled    = 5  // the job ended Canceled
 	exitBusy        = 6  // another job has the file system
 	exitUnreachable = 7  // the service does not answer
-	exitWarning     = 8  // doctor: warnings, and no failure
+	exitWarning     = 8  // doctor, verify: warnings, and no failure
 )
 
 const exitHelp = `Exit status: 0 done; 1 failure; 64 usage; 3 the job ended with failed files; 4 the job failed; 5 it was canceled;
-6 another job has the file system (--if-busy fail); 7 the service cannot be reached; 8 the doctor warns (1: it has found a failure).`
+6 another job has the file system (--if-busy fail); 7 the service cannot be reached; 8 doctor and verify have found something to warn of (1: worse).`
 
 // A jobEnd is how a job ended that was waited for. All is said already.
 type jobEnd struct{ state jobs.State }
@@ -40,13 +40,13 @@ func ended(s jobs.State) error {
 }
 
 // A worst finding decides about the end of a command that has reported all.
-type worst struct{ level doctor.Level }
+type worst struct{ level severity.Level }
 
 func (e worst) Error() string { return "the worst finding is a " + e.level.String() }
 
 // worstOf makes the error of a report; nil if nothing is wrong.
-func worstOf(level doctor.Level) error {
-	if level < doctor.Warning {
+func worstOf(level severity.Level) error {
+	if level < severity.Warning {
 		return nil
 	}
 	return worst{level}
@@ -67,7 +67,7 @@ func exitStatus(err error) int {
 		return exitOK
 	case errors.As(err, &end):
 		return map[jobs.State]int{jobs.CompletedPartial: exitPartial, jobs.Failed: exitFailed, jobs.Canceled: exitCanceled}[end.state]
-	case errors.As(err, &found) && found.level == doctor.Warning:
+	case errors.As(err, &found) && found.level == severity.Warning:
 		return exitWarning
 	case errors.As(err, &options.UsageError{}):
 		return exitUsage

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"flag"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,7 +19,10 @@ const configDir = "/etc/lhsm-azblob"
 // moverFlags are what every command has that goes by a copytool's configuration.
 func moverFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "config", Usage: "the copytool's configuration `FILE`; without it " + configDir + "/NAME.conf of the mount. $LHSM_AZBLOB_* count as for the copytool"},
+		&cli.StringFlag{
+			Name: "config", EnvVars: []string{"LHSM_AZBLOB_CONFIG"},
+			Usage: "the copytool's configuration `FILE`; without it " + configDir + "/NAME.conf of the mount. Variables $LHSM_AZBLOB_... count as for the copytool",
+		},
 		&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 	}
 }
@@ -25,18 +30,16 @@ func moverFlags() []cli.Flag {
 // moverSettings are what the copytool of a mount runs with: what its service reads,
 // and as it reads it. Without a mount it is the one that the file is named after.
 func (p *program) moverSettings(c *cli.Context, mount string) (*mover.Settings, error) {
-	file := c.String("config")
-	switch {
-	case file == "" && mount == "":
-		return nil, options.Usagef("MOUNT is missing: give the mount point of a Lustre file system, or a copytool's configuration with --config")
-	case file == "":
-		if err := c.Set("config", filepath.Join(configDir, escapePath(mount)+".conf")); err != nil {
-			return nil, err
-		}
-	case mount == "":
+	file, err := configFile(c, mount)
+	if err != nil {
+		return nil, err
+	}
+	if mount == "" {
 		mount = unescapePath(strings.TrimSuffix(filepath.Base(file), ".conf"))
 	}
-	v, err := mover.Table.Resolve(c, p.environ)
+	// Of the flags of ours some are called like the copytool's, and mean something else.
+	noFlags := cli.NewContext(nil, flag.NewFlagSet("", flag.ContinueOnError), nil)
+	v, err := mover.Table.Resolve(noFlags, append(slices.Clone(p.environ), "LHSM_AZBLOB_CONFIG="+file))
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +49,18 @@ func (p *program) moverSettings(c *cli.Context, mount string) (*mover.Settings, 
 	}
 	s.Mount = mount
 	return s, nil
+}
+
+// configFile is the copytool's configuration: the one that is given, or the mount's.
+func configFile(c *cli.Context, mount string) (string, error) {
+	switch file := c.String("config"); {
+	case file != "":
+		return file, nil
+	case mount == "":
+		return "", options.Usagef("MOUNT is missing: give the mount point of a Lustre file system, or a copytool's configuration with --config")
+	default:
+		return filepath.Join(configDir, escapePath(mount)+".conf"), nil
+	}
 }
 
 // unitOf is the service of a mount's copytool.

@@ -15,24 +15,31 @@ const (
 	ownerFile     = "owner"
 )
 
-// scratchDir makes a directory that goes with the test, in memory if possible,
-// and that plain users can enter. A test process that is killed leaves its own
-// behind, and memory with it; so each new one removes those first.
+// scratchDir makes a directory that goes with the test, in memory if possible.
 func scratchDir(t testing.TB) string {
 	t.Helper()
 	parent := "/dev/shm"
 	if st, err := os.Stat(parent); err != nil || !st.IsDir() {
 		parent = os.TempDir()
 	}
-	dir, owner, err := newScratch(parent)
+	dir, remove, err := NewScratch(parent)
 	if err != nil {
 		t.Fatalf("make a scratch directory: %v", err)
 	}
-	t.Cleanup(func() {
+	t.Cleanup(remove)
+	return dir
+}
+
+// NewScratch makes a directory below parent that plain users can enter, and that
+// remove removes, with what is mounted in it as mnt and more. A process that is
+// killed leaves its own behind, and memory with it, so each new one removes those
+// first.
+func NewScratch(parent string) (dir string, remove func(), err error) {
+	dir, owner, err := newScratch(parent)
+	return dir, func() {
 		removeScratch(dir)
 		owner.Close()
-	})
-	return dir
+	}, err
 }
 
 // newScratch sweeps, makes and locks a directory in one step, as seen by others

@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"lhsm-azblob/testenv"
 )
@@ -138,5 +140,33 @@ func waitUnmounted(t *testing.T, mount string) {
 			return
 		}
 		pollMounts(t, table)
+	}
+}
+
+// TestCPUTime: work counts, waiting does not, and so do threads that are gone.
+func TestCPUTime(t *testing.T) {
+	pid := os.Getpid()
+	before, err := testenv.CPUTime(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began, spun := time.Now(), make(chan struct{})
+	go func() {
+		defer close(spun)
+		runtime.LockOSThread() // and never unlock: the thread ends with this
+		for time.Since(began) < 50*time.Millisecond {
+		}
+	}()
+	<-spun
+	after, err := testenv.CPUTime(pid)
+	if used := after - before; err != nil || used <= 0 || used > time.Since(began)*time.Duration(runtime.NumCPU()) {
+		t.Errorf("used %v in %v, %v", used, time.Since(began), err)
+	}
+	gone := exec.CommandContext(t.Context(), "true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testenv.CPUTime(gone.Process.Pid); err == nil {
+		t.Error("a process that is gone uses time")
 	}
 }

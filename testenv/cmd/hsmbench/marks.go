@@ -32,6 +32,10 @@ var marks = []mark{
 	{"files of 64 KiB, archive", 1.01, false, "requests/file", requestsOf("small-64KiB/http", archive, copytool)},
 	{"files of 64 KiB, 20 ms, archive", 0.85, true, "of transfers / 20 ms", ofLatencyLimit("small-64KiB/http+20ms")},
 	{"large file, 20 ms, archive", 1.15, false, "x the time of the SDK's loop", toSDK("large/http+20ms", archive, copytool, seconds)},
+	{"no option given, large file, HTTPS, archive", 0.90, true, "x the throughput with 16 transfers", defaultsOf("large/https")},
+	{"no option given, 64 KiB, HTTPS, archive", 0.90, true, "x the throughput with 16 transfers", defaultsOf("small-64KiB/https")},
+	{"no option given, large file, 20 ms, archive", 0.90, true, "x the throughput with 32 transfers", defaultsOf("large/https+20ms")},
+	{"no option given, 64 KiB, 20 ms, archive", 0.90, true, "x the throughput with 32 transfers", defaultsOf("small-64KiB/https+20ms")},
 	{"4 KiB files behind large ones, 99 of 100", 1, false, "s", p99Of("mixed/https")},
 	{"100,000 files that wait, and not 1,000", 1.10, false, "x the CPU", queueGrowth},
 	{"memory, the most in any case", 1024 + 64, false, "MiB", mostMemory},
@@ -74,6 +78,13 @@ func toSDK(name, op, who string, of func(sample) float64) func(*report) float64 
 func ofLatencyLimit(name string) func(*report) float64 {
 	return figure(name, archive, copytool, func(c *caseResult, r *result) float64 {
 		return c.rate(r) / (float64(c.Transfers) / (c.LatencyMS / 1e3))
+	})
+}
+
+// defaultsOf is the throughput of a copytool without options, of that of one with.
+func defaultsOf(name string) func(*report) float64 {
+	return figure(name, archive, defaults, func(c *caseResult, r *result) float64 {
+		return c.find(archive, copytool).median(seconds) / r.median(seconds)
 	})
 }
 

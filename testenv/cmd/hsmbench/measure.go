@@ -45,12 +45,12 @@ func (o options) measure(ctx context.Context, cases []benchCase) (*report, error
 	return r, failed
 }
 
-func (o options) measureCase(ctx context.Context, c benchCase, r *report) (err error) {
+func (o options) measureCase(ctx context.Context, c benchCase, r *report) error {
 	w, err := newWorld(ctx, o.back, c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer w.close()
 	found := r.newCase(c)
 	for n := range o.rounds {
 		turn := &round{options: o, benchCase: c, world: w, number: n, add: found.add}

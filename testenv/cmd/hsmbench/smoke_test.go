@@ -9,7 +9,7 @@ import (
 	"lhsm-azblob/testenv"
 )
 
-// TestSmoke runs one small case from start to end.
+// TestSmoke runs a small case of each kind from start to end.
 func TestSmoke(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the stand-in needs root")
@@ -33,7 +33,7 @@ func TestSmoke(t *testing.T) {
 	if err := os.WriteFile(bench, text, 0o755); err != nil { // it looks for the others beside itself
 		t.Fatal(err)
 	}
-	r, err := testenv.Output(exec.CommandContext(t.Context(), bench, "-cases", "files-16MiB/https,small-4KiB/http+20ms",
+	r, err := testenv.Output(exec.CommandContext(t.Context(), bench, "-cases", "files-16MiB/https,small-4KiB/http+20ms,mixed/http,queue-long/http,sparse/http",
 		"-scale", "0.002", "-rounds", "1", "-json", out))
 	if err != nil || r.Code != 0 {
 		t.Fatalf("hsmbench: exit %d, %v\n%s%s", r.Code, err, r.Stdout, r.Stderr)
@@ -41,6 +41,15 @@ func TestSmoke(t *testing.T) {
 	found, err := readReport(out)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if q := found.find("mixed/http").find(archive, copytool); q.median(count) < 1 || q.median(p99) < q.median(p50) || q.median(p50) <= 0 {
+		t.Errorf("small files behind large ones took %+v", q)
+	}
+	if q := found.find("queue-long/http"); q.Batch != q.Files || q.find(archive, copytool).median(requests) < float64(q.Files) {
+		t.Errorf("the queue is %+v", q)
+	}
+	if s := found.find("sparse/http"); s.find(restore, copytool).median(requests) < float64(s.Size/(8*mib)) {
+		t.Errorf("the sparse file was not restored: %+v", s)
 	}
 	for _, name := range []string{"files-16MiB/https", "small-4KiB/http+20ms"} {
 		c := found.find(name)

@@ -25,6 +25,7 @@ const accountKey = "bm8gc2lnbmF0dXJlIGlzIGNoZWNrZWQ="
 type world struct {
 	ctx        context.Context // its end kills every program
 	bin, dir   string
+	remove     func() // dir
 	mount      string
 	url, stats string // of the container, and of the server's counts
 	lustre     *testenv.Process
@@ -37,13 +38,14 @@ func newWorld(ctx context.Context, back string, c benchCase) (w *world, err erro
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(back, "hsmbench-")
+	dir, remove, err := testenv.NewScratch(back)
 	if err != nil {
 		return nil, err
 	}
-	w = &world{ctx: ctx, bin: filepath.Dir(self), dir: dir, mount: filepath.Join(dir, "lustre")}
+	w = &world{ctx: ctx, bin: filepath.Dir(self), dir: dir, remove: remove, mount: filepath.Join(dir, "mnt")}
 	if err := errors.Join(w.startServer(c), w.startLustre()); err != nil {
-		return nil, errors.Join(err, w.close())
+		w.close()
+		return nil, err
 	}
 	return w, nil
 }
@@ -93,11 +95,13 @@ func (w *world) startServer(c benchCase) error {
 	return nil
 }
 
-// command is a program of the folder that this one lies in. It ends with the world.
+// command is a program of the folder that this one lies in. It is told to end with
+// the world, or when this program is gone: a mount wants to be unmounted.
 func (w *world) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(w.ctx, filepath.Join(w.bin, program), args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for us
 	return cmd
 }
 
@@ -163,10 +167,10 @@ func stop(p *testenv.Process) {
 	}
 }
 
-func (w *world) close() error {
+func (w *world) close() {
 	stop(w.server)
 	stop(w.lustre)
-	return os.RemoveAll(w.dir)
+	w.remove()
 }
 
 // standin has the stand-in do something, and gives what it prints.

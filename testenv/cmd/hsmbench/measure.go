@@ -35,11 +35,12 @@ func (o options) measure(ctx context.Context, cases []benchCase) (*report, error
 	r := newReport(o)
 	var failed error
 	for _, c := range cases {
-		if err := o.measureCase(ctx, c.scaled(o.scale), r); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", c.name, err))
-		}
+		err := o.measureCase(ctx, c.scaled(o.scale), r)
 		if ctx.Err() != nil {
-			break
+			return r, errors.Join(failed, errors.New("interrupted"))
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", c.name, err))
 		}
 	}
 	return r, failed

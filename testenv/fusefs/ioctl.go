@@ -95,8 +95,11 @@ func (c *call) handler() ioctlFunc {
 
 func (c *call) caller() lioc.Caller { return lioc.Caller{TID: int(c.in.Pid)} }
 
-// cred is the caller with its capabilities.
+// cred is the caller with its groups and capabilities.
 func (c *call) cred() state.Cred { return fullCred(&c.in.InHeader) }
+
+// admin is the caller of what only an administrator may do.
+func (c *call) admin() state.Cred { return adminCred(&c.in.InHeader) }
 
 // decode reads a struct that the kernel copied in whole.
 func decode[T lioc.Struct](c *call) (T, error) {

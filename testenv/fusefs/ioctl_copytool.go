@@ -13,7 +13,7 @@ func (c *call) copytoolStart() error {
 	if err != nil {
 		return err
 	}
-	who := c.cred()
+	who := c.admin()
 	if !who.Admin {
 		return syscall.EPERM
 	}
@@ -68,7 +68,7 @@ func (c *call) copyStart() error {
 	if err != nil {
 		return err
 	}
-	dv, err := c.m.state.CopyStart(c.cred(), copyOf(in))
+	dv, err := c.m.state.CopyStart(c.admin(), copyOf(in))
 	in.DataVersion = dv
 	if werr := store(c, in); err == nil {
 		err = werr
@@ -83,7 +83,7 @@ func (c *call) copyEnd() error {
 	}
 	ctx, stop := c.m.callerContext(c.cancel, c.in.Pid)
 	defer stop()
-	dv, err := c.m.state.CopyEnd(ctx, c.cred(), copyOf(in))
+	dv, err := c.m.state.CopyEnd(ctx, c.admin(), copyOf(in))
 	c.m.fs.ended(in.Item.Cookie)
 	in.DataVersion = dv
 	if werr := store(c, in); err == nil {
@@ -97,7 +97,7 @@ func (c *call) progress() error {
 	if err != nil {
 		return err
 	}
-	if err := c.m.state.Progress(c.cred(), state.Progress{
+	if err := c.m.state.Progress(c.admin(), state.Progress{
 		FID: state.FID(in.FID), Cookie: in.Cookie, Extent: state.Extent(in.Extent),
 		Flags: state.ProgressFlags(in.Flags), Errval: in.Errno,
 	}); err != nil {

@@ -86,7 +86,7 @@ func (c *call) futimes() error {
 	if err != nil {
 		return err
 	}
-	who := c.cred()
+	who := c.admin()
 	if !who.Admin {
 		return syscall.EPERM
 	}

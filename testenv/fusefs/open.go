@@ -88,6 +88,9 @@ func (m *Mount) opened(h *state.Handle, node uint64, flags uint32, out *fuse.Ope
 			out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 		}
 	}
+	if !h.Writable() {
+		out.OpenFlags |= fuse.FOPEN_NOFLUSH // its Flush does nothing; a request less for each close
+	}
 	out.Fh = m.newHandle(f)
 	return fuse.OK
 }
@@ -167,7 +170,7 @@ func (m *Mount) newBacking(f *file) *backing {
 	return b
 }
 
-// Flush comes with each close(2), before it returns.
+// Flush comes with each close(2) of a file open for writing, before it returns.
 func (m *Mount) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	if f := m.file(in.Fh); f != nil {
 		f.handle.Flush()

@@ -94,6 +94,17 @@ func (s Status) GivesUp() bool {
 // HasCap tells whether a capability is effective.
 func (s Status) HasCap(capability int) bool { return s.CapEff&(1<<capability) != 0 }
 
+// ThreadHasCap tells the same of a thread without its whole status. False also of
+// one that is gone.
+func ThreadHasCap(tid, capability int) bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3, Pid: int32(tid)}
+	var caps [2]unix.CapUserData // of 32 capabilities each
+	if err := unix.Capget(&head, &caps[0]); err != nil {
+		return false
+	}
+	return caps[capability/32].Effective&(1<<(capability%32)) != 0
+}
+
 // InGroup tells whether gid is among the supplementary groups.
 func (s Status) InGroup(gid uint32) bool {
 	for _, g := range s.Groups {

@@ -23,6 +23,7 @@ func (j *job) doArchive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.sched.sized(j.t, src.attr.Size)
 	if src.isReleased {
 		j.path = src.paths[0]
 		return nil // its data are in the container only, as they were archived

@@ -45,6 +45,12 @@ func (l *lane) setLimit(limit int) { l.limit, l.largeLimit = limit, limit-limit/
 
 func (l *lane) sizes() bool { return l.largeLimit < l.limit }
 
+// takesUnsized tells whether a task may start before anybody knows how large its
+// file is: its own first look will tell, and until then it counts as large. That
+// spares a request to the server for each file. Half the share of the large ones is
+// kept for those that are.
+func (l *lane) takesUnsized() bool { return l.sizes() && l.largeRunning < l.largeLimit/2 }
+
 // add queues a task that is in no queue.
 func (l *lane) add(t *task) {
 	t.lane = l

@@ -17,6 +17,7 @@ func (j *job) doRestore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
+	j.sched.sized(j.t, attr.Size)
 	j.findPath()
 	p, err := j.locate(ctx)
 	if err != nil {

@@ -249,8 +249,9 @@ func (s *scheduler) start(l *lane, t *task) {
 	t.cancel = cancel
 	s.waitsNoMore(t)
 	s.started[t] = struct{}{}
+	t.large = t.large || !t.sized && l.takesUnsized()
 	s.countRunning(l, t, +1)
-	unknown := t.cause == nil && l.sizes() && !t.sized
+	unknown := t.cause == nil && l.sizes() && !t.sized && !t.large
 	s.workers.Go(func() {
 		defer cancel(nil)
 		s.work(ctx, l, t, unknown)
@@ -320,6 +321,21 @@ func (s *scheduler) stepAside(ctx context.Context, l *lane, t *task, size int64)
 	return true
 }
 
+// sized is told, by the task itself, how large the file is that it runs on.
+func (s *scheduler) sized(t *task, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.sized {
+		return
+	}
+	t.sized = true
+	if t.large && size < largeFile {
+		t.large = false
+		t.lane.largeRunning--
+		s.dispatch()
+	}
+}
+
 // freeSlotFor gives the slot back and queues the task among the large ones.
 func (s *scheduler) freeSlotFor(l *lane, t *task) {
 	l.running--
@@ -356,6 +372,7 @@ func (s *scheduler) countRunning(l *lane, t *task, n int) {
 
 func (s *scheduler) freeSlot(l *lane, t *task) {
 	s.countRunning(l, t, -1)
+	t.large = t.large && t.sized
 	delete(s.started, t)
 	s.dispatch()
 	if s.quiet != nil && len(s.tasks) == 0 {

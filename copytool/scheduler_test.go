@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 type stage struct {
 	*scheduler
 	sizes map[llapi.FID]int64
+	asked atomic.Int64 // for how many sizes
 
 	mu      sync.Mutex // guards all below
 	running map[key]chan struct{}
@@ -28,8 +30,13 @@ type stage struct {
 
 func newStage(l Limits) *stage {
 	st := &stage{sizes: map[llapi.FID]int64{}, running: map[key]chan struct{}{}, ended: map[key]error{}, rests: map[key]time.Duration{}}
-	st.scheduler = newScheduler(l, st.work, func(t *task) int64 { return st.sizes[t.fid] }, func(t *task) { st.doubled = append(st.doubled, t) })
+	st.scheduler = newScheduler(l, st.work, st.sizeOf, func(t *task) { st.doubled = append(st.doubled, t) })
 	return st
+}
+
+func (st *stage) sizeOf(t *task) int64 {
+	st.asked.Add(1)
+	return st.sizes[t.fid]
 }
 
 func (st *stage) work(ctx context.Context, t *task) (rest time.Duration) {
@@ -255,6 +262,34 @@ func TestSmallFilesAreNotBehindLargeOnes(t *testing.T) {
 		st.finishAll()
 		if len(st.ended) != 11 {
 			t.Errorf("%d tasks ended, want 11", len(st.ended))
+		}
+	})
+}
+
+// TestNobodyAsksForSizes as long as few large files can run: a task's own first look
+// tells its size, and until then it counts as large.
+func TestNobodyAsksForSizes(t *testing.T) {
+	onStage(t, Limits{Archives: 16, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		first, more := archiveTasks(6), testTask(llapi.ActionArchive, 100, 100)
+		st.submit(first, nil)
+		synctest.Wait()
+		if n := st.asked.Load(); n != 0 || st.archives.largeRunning != 6 {
+			t.Errorf("asked for %d sizes, %d count as large, want 0 and 6", n, st.archives.largeRunning)
+		}
+		st.submit([]*task{more}, nil)
+		synctest.Wait()
+		if n := st.asked.Load(); n != 1 || st.archives.largeRunning != 6 {
+			t.Errorf("asked for %d sizes, %d count as large, want 1 and 6: half of 12 is kept for large files", n, st.archives.largeRunning)
+		}
+		st.sized(first[0], largeFile-1)
+		st.sized(first[1], largeFile)
+		st.finish(first[2].key)
+		if n := st.archives.largeRunning; n != 4 {
+			t.Errorf("%d count as large, want 4: one is small, one has ended", n)
+		}
+		st.finishAll()
+		if n := st.archives.largeRunning; n != 0 {
+			t.Errorf("%d count as large when none is left", n)
 		}
 	})
 }

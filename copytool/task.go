@@ -48,8 +48,8 @@ type task struct {
 	in        *fifo // where it waits; nil while it runs
 	cancel    context.CancelCauseFunc
 	cause     error // set before it runs: only end it, with this
-	sized     bool
-	large     bool
+	sized     bool  // it is known how large the file is
+	large     bool  // or counts as that while it runs unsized
 	ownsFile  bool  // it may run on its file
 	forgotten bool  // the coordinator does not know it any more
 	again     *task // the same action, received while this one was here

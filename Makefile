@@ -87,10 +87,10 @@ fuzz: ## run each fuzz target for FUZZTIME
 bench: build ## CPU, time, memory and requests of archives and restores, beside limits and rclone; CASES= SCALE= ROUNDS=
 	$(MAKE) --no-print-directory $(RCLONE) || echo "make bench: rclone cannot be had here" >&2
 	mkdir -p $(BUILD)/bench
-	$(SANDBOX) $(BIN)/hsmbench -cases '$(or $(CASES),*)' -scale $(or $(SCALE),0.03) -rounds $(or $(ROUNDS),3) \
+	$(SANDBOX) $(BIN)/hsmbench -cases '$(or $(CASES),*)' -scale $(or $(SCALE),0.05) -rounds $(or $(ROUNDS),3) \
 		-rclone $(RCLONE) -json $(BUILD)/bench/results.json -svg $(BUILD)/bench
 
-bench-doc: ## put what `make bench` has measured into docs/performance.md, tables and plots
+bench-doc: build ## put what `make bench` has measured into docs/performance.md, tables and plots
 	$(BIN)/hsmbench -from $(BUILD)/bench/results.json -doc docs/performance.md -svg docs
 
 soak: build $(AZURITE) ## users, kills and faults at random for MINUTES (10) on two movers, every byte checked; SEED= repeats

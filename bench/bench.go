@@ -87,14 +87,18 @@ func (b *Bench) Run(ctx context.Context, report func(Result)) error {
 	return nil
 }
 
-// check finds out what is wrong before the first blob is written.
+// check finds out what is wrong before much is written. Where blobs can be written
+// and not deleted, as under an immutability policy, a blob of one byte is left.
 func (b *Bench) check(ctx context.Context) error {
-	l, err := b.load(0, 1)
+	l, err := b.load(1, 1)
 	if err != nil {
 		return err
 	}
 	defer l.pool.Close()
-	return l.container.Check(ctx)
+	if err := l.container.Check(ctx); err != nil {
+		return err
+	}
+	return errors.Join(l.write(ctx, 0), l.clean(ctx))
 }
 
 // load opens the container anew, with its own connections.

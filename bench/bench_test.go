@@ -124,6 +124,21 @@ func TestAnErrorLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestWhatCannotBeDeletedIsNotWritten, but for one byte.
+func TestWhatCannotBeDeletedIsNotWritten(t *testing.T) {
+	b, sink := behind(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodDelete && r.Header.Get("If-Match") == "" {
+			refuse(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	err := b.Run(t.Context(), func(Result) {})
+	if st := sink.Stats(); !errors.Is(err, blobstore.ErrPermission) || st.BytesIn != 1 {
+		t.Errorf("%v, after %d bytes", err, st.BytesIn)
+	}
+}
+
 // TestALateBlobIsFound: one that was written behind the back of its delete.
 func TestALateBlobIsFound(t *testing.T) {
 	var once sync.Once
@@ -164,12 +179,12 @@ func TestWhatIsLeftIsTold(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	b, _ := behind(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if r.Method == http.MethodDelete && r.Header.Get("If-Match") == "" {
+		if r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/4096-4/") {
 			refuse(w)
 			return
 		}
 		next.ServeHTTP(w, r)
-		if r.Method == http.MethodPut && r.Header.Get("If-Match") == "" {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/4096-4/") {
 			cancel()
 		}
 	})

@@ -22,7 +22,8 @@ import (
 const benchHelp = `Writes scratch blobs of several sizes with several numbers of requests in flight, reads them again, and deletes them, by the code
 that the copytool moves files with; then says which settings of the copytool that suggests. Best run on a data mover, when nothing
 else uses its network. The container and the credential are those of --config, or are given as the copytool's options and
-variables. It moves as many bytes as the network allows: mind what they cost.`
+variables. It moves as many bytes as the network allows: mind what they cost, and that versioning and soft delete keep what was
+deleted for as long as they are set to.`
 
 func (p *program) benchCommand() *cli.Command {
 	return &cli.Command{

@@ -70,7 +70,7 @@ func parse(args []string) (options, error) {
 	fs := flag.NewFlagSet("hsmbench", flag.ContinueOnError)
 	fs.StringVar(&o.cases, "cases", "*", "`names` of cases, with * and ?, separated by commas")
 	fs.StringVar(&o.who, "who", "*", "`names` of those to measure, likewise")
-	fs.Float64Var(&o.scale, "scale", 1./16, "`part` of the files of a case that is made; 1: all of them")
+	fs.Float64Var(&o.scale, "scale", 0.05, "`part` of the files of a case that is made; 1: all of them")
 	fs.IntVar(&o.rounds, "rounds", 3, "`times` that everyone is measured")
 	fs.StringVar(&o.jsonFile, "json", "", "`file` to write the figures of every round to")
 	fs.StringVar(&o.from, "from", "", "`file` written by -json to report on; nothing is measured")

@@ -33,9 +33,10 @@ var mayImport = map[string][]string{
 	"doctor":              {"llapi", "blobstore", "copytool", "severity"},
 	"bench":               {"blobstore"},
 	"verify":              {"llapi", "blobstore", "copytool", "jobs", "severity"},
+	"importer":            {"llapi", "blobstore", "copytool"},
 	"cmd/internal/mover":  {"blobstore", "copytool", "cmd/internal/options"},
 	"cmd/lhsmtool_azblob": {"llapi", "blobstore", "copytool", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
-	"cmd/lhsmctl":         {"llapi", "jobs", "blobstore", "copytool", "httpapi", "doctor", "bench", "severity", "verify", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
+	"cmd/lhsmctl":         {"llapi", "jobs", "blobstore", "copytool", "httpapi", "doctor", "bench", "importer", "severity", "verify", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
 	// The stand-in's lfs is a client of our own bindings, so that every test drives them.
 	"testenv/cmd/lfs": {"llapi"},
 	// The benchmark asks for files by the thousand, and measures blobstore alone.

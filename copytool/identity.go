@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -152,6 +153,18 @@ func identityOf(a *Archive, info blobstore.Info, version uint64, layout []byte) 
 		id.LayoutInBlob = true
 	}
 	return id
+}
+
+// ImportedIdentity is the identity of a file that is made of a blob: it has not been
+// archived in its present life, so no version of its data is that of the copy.
+func ImportedIdentity(account, container string, info blobstore.Info) *Identity {
+	return identityOf(&Archive{Account: account, Container: container}, info, 0, layoutTemplate(attributesOf(info).Layout))
+}
+
+// IsUserXattr tells whether an attribute goes with a file's data into the archive and
+// back: what users and access control have put there.
+func IsUserXattr(name string) bool {
+	return strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "system.posix_acl_") || name == "security.capability"
 }
 
 // readIdentity returns nil where the file has none, and fs.ErrNotExist where

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -79,7 +78,7 @@ func (j *job) lookAtXattrs(s *source) error {
 func (j *job) savedXattrs(names []string) map[string][]byte {
 	var saved map[string][]byte
 	for _, name := range names {
-		if !strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "system.posix_acl_") && name != "security.capability" {
+		if !IsUserXattr(name) {
 			continue
 		}
 		value, err := j.fs.Get(j.ref, name)

@@ -82,13 +82,11 @@ func TestDocs(t *testing.T) {
 	if !hasDpkg() {
 		t.Skip("no dpkg on this machine")
 	}
-	packages := t.TempDir()
-	makePackages(t, packages, "v0.1.0")
 	for _, path := range documents(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			blocks := docBlocks(t, path)
 			if slices.ContainsFunc(blocks, docBlock.needsSite) {
-				newDocSite(t, packages).check(blocks)
+				newDocSite(t).check(blocks)
 			}
 			for _, b := range blocks {
 				b.checkElsewhere(t)
@@ -149,7 +147,7 @@ type docSite struct {
 	help map[string]string // of commands
 }
 
-func newDocSite(t *testing.T, packages string) *docSite {
+func newDocSite(t *testing.T) *docSite {
 	t.Helper()
 	e := newEnv(t, testenv.Options{})
 	s := &docSite{help: map[string]string{}}
@@ -162,16 +160,11 @@ func newDocSite(t *testing.T, packages string) *docSite {
 	} {
 		s.copy("site/"+name, path)
 	}
-	debs, err := filepath.Glob(filepath.Join(packages, "*.deb"))
-	if err != nil || len(debs) != 1 {
-		t.Fatalf("packages %q, %v", debs, err)
-	}
-	s.copy("site/package.deb", debs[0])
 	s.put("site/lctl", "#!/bin/sh\nverb=$1\nshift\nexec lustre-standin $verb --mount /mnt/lustre \"$@\"\n")
 	s.must("sh", "-ec", `cd /run/out/site
 install lfs lctl lustre-standin /usr/bin/
 install liblustreapi.so.1 /usr/lib/
-dpkg --install package.deb`)
+dpkg --install "$0"`, s.deb("0.1.0"))
 	return s
 }
 
@@ -209,9 +202,11 @@ func (s *docSite) bash(script string, options ...string) testenv.Result {
 
 func (s *docSite) run(script string) {
 	s.t.Helper()
-	if r := s.bash(script); r.Code != 0 {
-		s.t.Errorf("exit %d; the last block is the one that fails:\n%s", r.Code, tail(r.Stdout, 5000))
+	r := s.bash(script)
+	if r.Code != 0 {
+		s.t.Errorf("exit %d; the last block is the one that fails", r.Code)
 	}
+	s.t.Log(tail(r.Stdout, 10_000))
 }
 
 func (s *docSite) checkSyntax(b docBlock) {

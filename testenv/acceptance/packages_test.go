@@ -13,18 +13,28 @@ import (
 	"lhsm-azblob/testenv"
 )
 
-// makePackages builds the packages of a version, as `make packages` does. What is in them
-// lies in root.
-func makePackages(t *testing.T, dir, version string) (root string) {
+// packageBuilds are the versions that this process has built packages of.
+var packageBuilds = map[string]bool{}
+
+// makePackages builds the packages of a version, as `make packages` does, once. They lie in
+// dir, and what is in them in dir/packaging/root.
+func makePackages(t *testing.T, version string) (dir string) {
 	t.Helper()
-	work := t.TempDir()
+	dir, err := filepath.Abs("../../build/test/packages/" + version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if packageBuilds[version] {
+		return dir
+	}
 	cmd := exec.CommandContext(t.Context(), "make", "-C", "../..", "packages", "VERSION="+version,
-		"BIN="+filepath.Join(work, "bin"), "PACKAGING="+filepath.Join(work, "packaging"), "PACKAGES="+dir)
+		"BIN="+filepath.Join(dir, "bin"), "PACKAGING="+filepath.Join(dir, "packaging"), "PACKAGES="+dir)
 	r, err := testenv.Output(cmd)
 	if err != nil || r.Code != 0 {
 		t.Fatalf("make packages: %v, exit %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
 	}
-	return filepath.Join(work, "packaging", "root")
+	packageBuilds[version] = true
+	return dir
 }
 
 // A packageManager is a systemd of the test's own in which the .deb is installed.
@@ -45,25 +55,21 @@ func TestPackage(t *testing.T) {
 	u.program = "" // it is in the package
 	u.files["lhsmctl-mnt-lustre.conf"], u.files["lhsmctl-mnt-lustre.env"] = "", libraryVariable
 	m := packageManager{startSystemd(t, e, u)}
-	packages := filepath.Join(m.out, "packages")
-	for _, version := range []string{"v0.1.0-rc1", "v0.1.0"} {
-		wantContainerCopies(t, makePackages(t, packages, version))
-	}
+	first, second := m.deb("0.1.0-rc1"), m.deb("0.1.0")
 
 	m.must("rm", "-f", "/usr/sbin/policy-rc.d") // of the machine: containers forbid to restart with it
-	m.dpkg("--install", m.deb("0.1.0~rc1"))
+	m.dpkg("--install", first)
 	m.wantInstalled("v0.1.0-rc1")
 	m.must("systemctl", "enable", "--now", m.unit, serveUnit)
 	m.must("lhsmctl", "archive", "create", "/g1", "--wait")
 
-	m.upgradeUnderLoad(l)
+	m.upgradeUnderLoad(l, second)
 	m.wantInstalled("v0.1.0")
 	m.wantEachEndedOnce()
 
-	out := m.dpkg("--remove", packageName)
+	m.dpkg("--remove", packageName)
 	m.wantRemoved()
 	e.wantAgents()
-	m.wantOutput(out, "")
 	m.wantFiles("/var/lib/lhsm-azblob", `jobs-lustre\.db\S* jobs-lustre\.db\S* .*\.journal`)
 
 	m.must("touch", "/var/lib/lhsm-azblob/notes")
@@ -81,14 +87,18 @@ const (
 	serveUnit   = "lhsmctl-serve@mnt-lustre.service"
 )
 
-// deb is the package of a version, where dpkg sees it.
+// deb builds the package of a version and puts it where dpkg sees it.
 func (m packageManager) deb(version string) string {
 	m.t.Helper()
-	names, err := filepath.Glob(filepath.Join(m.out, "packages", packageName+"_"+version+"_*.deb"))
-	if err != nil || len(names) != 1 {
-		m.t.Fatalf("the packages of version %s are %q, %v", version, names, err)
+	dir := makePackages(m.t, "v"+version)
+	wantContainerCopies(m.t, filepath.Join(dir, "packaging", "root"))
+	debs, err := filepath.Glob(filepath.Join(dir, packageName+"_*.deb"))
+	if err != nil || len(debs) != 1 {
+		m.t.Fatalf("the packages of version %s are %q, %v", version, debs, err)
 	}
-	return "/run/out/packages/" + filepath.Base(names[0])
+	name := "packages/" + filepath.Base(debs[0])
+	m.copy(name, debs[0])
+	return "/run/out/" + name
 }
 
 func (m packageManager) must(args ...string) string {
@@ -107,12 +117,11 @@ func (m packageManager) dpkg(args ...string) string {
 	return out
 }
 
-// wantOutput looks for what an administrator has to be told; without any, nothing of
-// the package's own may be said.
+// wantOutput looks for what an administrator has to be told.
 func (m packageManager) wantOutput(out string, words ...string) {
 	m.t.Helper()
 	for _, word := range words {
-		if (word == "") == strings.Contains(out, "lhsm-azblob:") || !strings.Contains(out, word) {
+		if !strings.Contains(out, word) {
 			m.t.Errorf("dpkg said %q, want %q", out, word)
 		}
 	}
@@ -156,7 +165,7 @@ func (m packageManager) wantRemoved() {
 
 // upgradeUnderLoad installs the next version while the copytool holds actions of every
 // kind, and lets them go on when it has been told to stop.
-func (m packageManager) upgradeUnderLoad(l *load) {
+func (m packageManager) upgradeUnderLoad(l *load, deb string) {
 	m.t.Helper()
 	m.must("sh", "-c", "echo '# changed here' >>/etc/lhsm-azblob/sample.conf")
 	before := m.mainPrograms()
@@ -164,7 +173,7 @@ func (m packageManager) upgradeUnderLoad(l *load) {
 	m.underLoad(l, func() {
 		<-hold.Caught
 		done := make(chan string)
-		go func() { done <- m.dpkg("--install", m.deb("0.1.0")) }()
+		go func() { done <- m.dpkg("--install", deb) }()
 		m.waitFor("the end of the first version", func() bool { return m.property("ActiveState") == "deactivating" })
 		hold.Release()
 		m.wantOutput(<-done, "restarting", m.unit, serveUnit)

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
 )
@@ -70,21 +72,20 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestManualHasEveryCode: who finds a code in the log finds it in README's table,
-// and nothing there that the log never says.
+// TestManualHasEveryCode: who finds a code in the log finds it in the manual, with
+// what the coordinator is told, and nothing there that the log never says.
 func TestManualHasEveryCode(t *testing.T) {
-	manual, err := os.ReadFile("../README.md")
+	manual, err := os.ReadFile("../docs/operation.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(manual), "| Code | Meaning | What to do |")
-	table, _, _ = strings.Cut(table, "\n\n")
 	listed := map[Code]int{}
-	for line := range strings.Lines(table) {
-		if cells := strings.Split(line, "|"); len(cells) == 5 {
-			for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
-				listed[Code(m[1])]++
-			}
+	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (E\\w+) \\| (yes|no) \\| [^|]+ \\| [^|]+ \\|$")
+	for _, m := range row.FindAllStringSubmatch(string(manual), -1) {
+		code, v := Code(m[1]), verdicts[Code(m[1])]
+		listed[code]++
+		if unix.ErrnoName(v.Errno) != m[2] || v.Retry != (m[3] == "yes") {
+			t.Errorf("%s: the manual says %s and %s, the coordinator is told %s and %t", code, m[2], m[3], unix.ErrnoName(v.Errno), v.Retry)
 		}
 	}
 	for code := range verdicts {

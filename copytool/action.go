@@ -267,6 +267,9 @@ func (j *job) notReported(rerr error) (rest time.Duration) {
 func (j *job) finished() {
 	op, took, v := j.t.item.Action.String(), time.Since(j.start), j.verdict
 	j.metrics.actionDone(op, v.Code, took)
+	if v.Code == AuthFailed || v.Code == OK {
+		j.refused.Store(v.Code == AuthFailed)
+	}
 	attrs := []any{"code", string(v.Code), "path", j.path, "blob", string(j.blob), "bytes", j.bytes, "seconds", took.Seconds()}
 	if v.Code == Forgotten && j.t.adopted {
 		j.log.Info("the action was over already", attrs...)

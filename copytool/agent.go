@@ -76,6 +76,7 @@ type Agent struct {
 	session  atomic.Pointer[Session] // the newest; never nil while actions run
 	serving  atomic.Bool             // registered, and not draining
 	draining atomic.Bool
+	refused  atomic.Bool    // the credential was, by the last action that used it
 	closing  sync.WaitGroup // of sessions that were replaced, and of renewals
 	doubt    chan struct{}  // of capacity 1: a coordinator may have forgotten us
 	heard    atomic.Int64   // UnixNano of the last list, or renewal
@@ -178,14 +179,18 @@ type Status struct {
 	Draining bool           `json:"draining"` // stopping
 	Waiting  map[string]int `json:"waiting"`  // actions by kind
 	Running  map[string]int `json:"running"`
+	Parked   int            `json:"parked"` // have begun, and wait for room in Lustre
+	// CredentialRefused: so the last action ended that needed one.
+	CredentialRefused bool `json:"credential_refused"`
 }
 
 // Status may be called at any time after New. That it returns at all shows
 // that the scheduler is alive.
 func (a *Agent) Status() Status {
-	st := Status{Serving: a.serving.Load(), Draining: a.draining.Load(), Waiting: map[string]int{}, Running: map[string]int{}}
+	st := Status{Serving: a.serving.Load(), Draining: a.draining.Load(), CredentialRefused: a.refused.Load(), Waiting: map[string]int{}, Running: map[string]int{}}
 	for _, l := range a.sched.state() {
 		st.Waiting[l.name], st.Running[l.name] = l.waiting, l.running
+		st.Parked += l.parked
 	}
 	return st
 }

@@ -228,6 +228,16 @@ func TestErrorsOfTheServiceHaveCodes(t *testing.T) {
 			r.store.before = func(_ context.Context, op string, n blobstore.Name) error { return fail(op, n, tt.err) }
 			r.want(llapi.ActionArchive, fid, tt.errno)
 			r.wantCode(fid, tt.code)
+			r.log.wait(t, "code="+string(tt.code))
+			if got := r.agent.Status().CredentialRefused; got != (tt.code == AuthFailed) {
+				t.Errorf("the status says that the credential is refused: %t", got)
+			}
+			r.store.before = nil
+			r.archive(fid)
+			r.log.wait(t, "code=OK")
+			if r.agent.Status().CredentialRefused {
+				t.Error("the status says that the credential is refused, and it works again")
+			}
 		})
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/cmd/internal/mover"
@@ -22,12 +24,13 @@ import (
 // changed, so that a mistake changes nothing.
 type reloader struct {
 	read        func() (configuration, error)
-	first, last configuration          // of the start, and last taken over
-	containers  []*blobstore.Container // of first's archives, in their order
+	first, last configuration // of the start, and last taken over
+	containers  expiries      // of first's archives, in their order
 	pool        *blobstore.Pool
 	agent       *copytool.Agent
 	level       *slog.LevelVar
 	log         *slog.Logger
+	speed       *meter
 	refused     atomic.Bool // the last one was not taken over
 }
 
@@ -65,6 +68,16 @@ func (r *reloader) reload(ctx context.Context) {
 	if err != nil {
 		r.log.Error("the configuration is not taken over: everything stays as it was", "err", options.OneLine(err.Error()))
 	}
+}
+
+// condition is what systemctl status shows of.
+func (r *reloader) condition() condition {
+	now := time.Now()
+	c := condition{Status: r.agent.Status(), rate: r.speed.rate(now), rejected: r.refused.Load()}
+	if end := r.containers.firstEnd(); !math.IsInf(end, 1) {
+		c.expires, c.expiry = true, time.Unix(int64(end), 0).Sub(now)
+	}
+	return c
 }
 
 func (r *reloader) takeOver(ctx context.Context) error {

@@ -49,7 +49,12 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	llapi.SetLogger(slog.New(demoted{log.Handler()}).With("from", "liblustreapi"))
 	metrics := copytool.NewMetrics()
 	metrics.Build(version)
-	s.Pool.UserAgent, s.Pool.Logger, s.Pool.Observe = programName+"/"+version, log, metrics.ObserveRequest
+	speed := &meter{}
+	s.Pool.UserAgent, s.Pool.Logger = programName+"/"+version, log
+	s.Pool.Observe = func(e blobstore.RequestEvent) {
+		metrics.ObserveRequest(e)
+		speed.observe(e)
+	}
 	pool := blobstore.NewPool(s.Pool)
 	defer pool.Close()
 	watchPool(metrics, pool)
@@ -68,7 +73,7 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	defer lock.Unlock() //nolint:errcheck // the process ends here, and the lock with it
 	mount.Keep(lock, s.StateDir, log)
 	defer credentials.follow(ctx, log)()
-	r := &reloader{read: read, first: now, last: now, containers: credentials, pool: pool, level: level, log: log}
+	r := &reloader{read: read, first: now, last: now, containers: credentials, pool: pool, level: level, log: log, speed: speed}
 	return serveMount(ctx, s, mount, archives, log, metrics, r, hangups)
 }
 
@@ -102,7 +107,7 @@ func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, a
 	r.agent = agent
 	stopReloads := r.follow(accept, ready, hangups, n)
 	defer stopReloads()
-	stopStatus := n.Follow(func() string { return statusLine(agent.Status()) })
+	stopStatus := n.Follow(func() string { return statusLine(r.condition()) })
 	defer stopStatus()
 	return agent.Serve(accept, work)
 }

@@ -178,19 +178,29 @@ func TestNotify(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "200000")
 	l := testenv.StartLustre(t, testenv.Options{})
 	p := startProgram(t, l)
+	buf := make([]byte, 4096)
+	next := func() string {
+		t.Helper()
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
 	hear := func(words ...string) {
 		t.Helper()
-		for buf := make([]byte, 4096); len(words) > 0; {
-			n, err := conn.Read(buf)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(string(buf[:n]), words[0]) {
+		for len(words) > 0 {
+			if strings.Contains(next(), words[0]) {
 				words = words[1:]
 			}
 		}
 	}
-	hear("READY=1", "WATCHDOG=1\nSTATUS=serving: archives 0 running", "WATCHDOG=1", "WATCHDOG=1")
+	hear("READY=1", "WATCHDOG=1\nSTATUS=serving: archives 0 running")
+	for range 3 {
+		if said := next(); said != "WATCHDOG=1" {
+			t.Errorf("systemd hears %q of a copytool that has nothing to do", said)
+		}
+	}
 	p.send(syscall.SIGHUP)
 	hear("RELOADING=1\nMONOTONIC_USEC=", "READY=1")
 	p.line("the configuration is taken over")

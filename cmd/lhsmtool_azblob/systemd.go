@@ -2,19 +2,95 @@ package main
 
 import (
 	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
 
+	"lhsm-azblob/blobstore"
 	"lhsm-azblob/copytool"
 )
 
-// statusLine is what systemctl status shows.
-func statusLine(st copytool.Status) string {
+// A meter measures how fast bytes pass to and from Blob storage.
+type meter struct {
+	moved atomic.Int64
+
+	// What the last reading found; of one reader alone.
+	before int64
+	at     time.Time
+}
+
+func (m *meter) observe(e blobstore.RequestEvent) { m.moved.Add(e.Sent + e.Received) }
+
+// rate is the bytes per second since the last reading.
+func (m *meter) rate(now time.Time) float64 {
+	moved, span := m.moved.Load(), now.Sub(m.at).Seconds()
+	rate := 0.0
+	if !m.at.IsZero() && span > 0 {
+		rate = float64(moved-m.before) / span
+	}
+	m.before, m.at = moved, now
+	return rate
+}
+
+// A condition is what systemctl status shows of.
+type condition struct {
+	copytool.Status
+	rate     float64       // bytes per second
+	expiry   time.Duration // until the first SAS ends
+	expires  bool          // one does
+	rejected bool          // the last reload was
+}
+
+// leastRate is the rate from which on it is worth a word: requests without a file's
+// bytes move some, too.
+const leastRate = 100 << 10
+
+// statusLine is what systemctl status shows: first what goes on, then what is wrong.
+func statusLine(c condition) string {
 	word := "registering"
 	switch {
-	case st.Draining:
+	case c.Draining:
 		word = "draining"
-	case st.Serving:
+	case c.Serving:
 		word = "serving"
 	}
-	return fmt.Sprintf("%s: archives %d running, %d waiting; restores %d, %d; removes %d, %d", word,
-		st.Running["ARCHIVE"], st.Waiting["ARCHIVE"], st.Running["RESTORE"], st.Waiting["RESTORE"], st.Running["REMOVE"], st.Waiting["REMOVE"])
+	parts := []string{fmt.Sprintf("%s: archives %d running, %d waiting; restores %d, %d; removes %d, %d", word,
+		c.Running["ARCHIVE"], c.Waiting["ARCHIVE"], c.Running["RESTORE"], c.Waiting["RESTORE"], c.Running["REMOVE"], c.Waiting["REMOVE"])}
+	if c.rate >= leastRate {
+		parts = append(parts, rateText(c.rate))
+	}
+	if c.Parked > 0 {
+		parts = append(parts, fmt.Sprintf("%d held back, since Lustre is full", c.Parked))
+	}
+	switch {
+	case c.CredentialRefused:
+		parts = append(parts, "THE ACCOUNT REFUSES THE CREDENTIAL")
+	case c.expires && c.expiry <= 0:
+		parts = append(parts, "THE SAS HAS EXPIRED")
+	case c.expires && c.expiry < expiryNotice:
+		parts = append(parts, "the SAS ends in "+spanText(c.expiry))
+	}
+	if c.rejected {
+		parts = append(parts, "the last reload was refused, see the log")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func rateText(r float64) string {
+	const gib = 1 << 30
+	if r >= gib {
+		return fmt.Sprintf("%.1f GiB/s", r/gib)
+	}
+	return fmt.Sprintf("%.1f MiB/s", r/(1<<20))
+}
+
+// spanText is coarse, so that the line does not change all the time.
+func spanText(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", d/time.Hour)
+	}
+	return fmt.Sprintf("%d minutes", d/time.Minute)
 }

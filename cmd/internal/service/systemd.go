@@ -35,8 +35,8 @@ func (n *Notifier) Reloading() {
 // Stopping says that it is about to end.
 func (n *Notifier) Stopping() { n.say(daemon.SdNotifyStopping) }
 
-// Follow feeds the watchdog and the status line until stop is called. A service
-// that hangs does not come back from status, and is restarted.
+// Follow feeds the watchdog, and the status line when it changes, until stop is
+// called. A service that hangs does not come back from status, and is restarted.
 func (n *Notifier) Follow(status func() string) (stop func()) {
 	interval := statusInterval
 	if watchdog, err := daemon.SdWatchdogEnabled(false); err == nil && watchdog > 0 {
@@ -46,8 +46,12 @@ func (n *Notifier) Follow(status func() string) (stop func()) {
 	ended.Go(func() {
 		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
-		for {
-			n.say(daemon.SdNotifyWatchdog + "\nSTATUS=" + status())
+		for last := ""; ; {
+			state := daemon.SdNotifyWatchdog
+			if now := status(); now != last {
+				state, last = state+"\nSTATUS="+now, now
+			}
+			n.say(state)
 			select {
 			case <-done:
 				return

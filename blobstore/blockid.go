@@ -26,5 +26,14 @@ func (n nonce) blockID(i int) string {
 	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(n[:nonceSize:nonceSize], uint32(i)))
 }
 
+// blockNumber is the i of blockID.
+func blockNumber(id string) (i uint32, ok bool) {
+	b, err := base64.StdEncoding.DecodeString(id)
+	if err != nil || len(b) != nonceSize+4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(b[nonceSize:]), true
+}
+
 // String is how the nonce stands in metadata.
 func (n nonce) String() string { return hex.EncodeToString(n[:]) }

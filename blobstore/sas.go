@@ -110,6 +110,9 @@ func parseSAS(text string) (query string, err error) {
 	if _, after, ok := strings.Cut(query, "?"); ok {
 		query = after
 	}
+	if query == "" {
+		return "", errors.New("empty, and not a shared access signature")
+	}
 	values, err := url.ParseQuery(query)
 	if err != nil || values.Get("sig") == "" {
 		return "", errors.New("not a shared access signature: it has no sig=")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -81,7 +82,7 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	s.prepare(req, c)
-	x := &exchange{pool: s.pool, sent: time.Now(), event: RequestEvent{Op: c.op, Try: int(c.tries.Add(1)), Sent: max(req.ContentLength, 0)}}
+	x := &exchange{pool: s.pool, request: req, sent: time.Now(), event: RequestEvent{Op: c.op, Try: int(c.tries.Add(1)), Sent: max(req.ContentLength, 0)}}
 	// RoundTrip and not a Client: no redirects, and no URL, which may hold a
 	// SAS, in the text of its errors.
 	resp, err := s.pool.transport.RoundTrip(req)
@@ -133,15 +134,18 @@ func (s sender) prepare(req *http.Request, c *call) {
 // exchange is one try under way.
 type exchange struct {
 	pool     *Pool
+	request  *http.Request
 	sent     time.Time
 	received atomic.Int64
 	once     sync.Once
 
-	event RequestEvent // complete but for its end
+	event     RequestEvent // complete but for its end
+	requestID string       // as the service gave it
 }
 
 // answered takes note of an answer's head, and sees to the end of its body.
 func (x *exchange) answered(ctx context.Context, resp *http.Response) {
+	x.requestID = resp.Header.Get("x-ms-request-id")
 	x.event.Status = resp.StatusCode
 	x.event.Code = resp.Header.Get("x-ms-error-code")
 	x.event.Date, _ = http.ParseTime(resp.Header.Get("Date")) // without one it is unknown
@@ -170,7 +174,32 @@ func (x *exchange) finish(err error) {
 		event.Received = x.received.Load()
 		event.Duration = time.Since(x.sent)
 		x.pool.options.Observe(event)
+		x.log(event)
 	})
+}
+
+// log writes a line at debug, with what Azure's support asks for. The request's query
+// may hold a SAS, so only the block's number is taken from it.
+func (x *exchange) log(e RequestEvent) {
+	log, ctx := x.pool.options.Logger, x.request.Context()
+	if !log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []any{"op", e.Op, "path", x.request.URL.Path}
+	if i, ok := blockNumber(x.request.URL.Query().Get("blockid")); ok {
+		attrs = append(attrs, "block", i)
+	}
+	if part := x.request.Header["x-ms-range"]; len(part) > 0 { // in the SDK's spelling
+		attrs = append(attrs, "range", part[0])
+	}
+	attrs = append(attrs, "try", e.Try, "status", e.Status, "sent", e.Sent, "received", e.Received, "seconds", e.Duration.Seconds(), "request_id", x.requestID)
+	if e.Code != "" {
+		attrs = append(attrs, "code", e.Code)
+	}
+	if e.Err != nil {
+		attrs = append(attrs, "err", e.Err)
+	}
+	log.DebugContext(ctx, "blob request", attrs...)
 }
 
 // answerBody ends its exchange when it has been read or closed.

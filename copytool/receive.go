@@ -25,7 +25,7 @@ const maxLostLists = 3
 // receive files lists until accept ends. It must never wait for anything else:
 // what the kernel cannot write into the pipe, it holds locks for.
 func (a *Agent) receive(accept context.Context) {
-	lost := 0
+	lost, ever := 0, 0
 	for accept.Err() == nil {
 		err := a.next(accept, a.current())
 		switch {
@@ -38,7 +38,8 @@ func (a *Agent) receive(accept context.Context) {
 		}
 		a.metrics.receiveErrors.Inc()
 		if lost++; errors.Is(err, syscall.EPROTO) && lost < maxLostLists {
-			a.log.Warn("a list of actions was lost; the coordinator will time them out", "err", err)
+			ever++
+			a.log.Warn("a list of actions was lost; the coordinator will time them out", "lost_so_far", ever, "err", err)
 			continue
 		}
 		a.log.Warn("the registration is lost; registering again", "err", err)

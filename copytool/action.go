@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"syscall"
 	"time"
@@ -27,6 +28,8 @@ type job struct {
 
 	path    string // for the log, when it becomes known
 	blob    blobstore.Name
+	size    int64      // of the file, for the log
+	sized   bool       // it is known
 	bytes   int64      // moved, for the log
 	version uint64     // of the data that an archive has copied
 	wrote   BlobRef    // what an archive has uploaded itself, if anything
@@ -270,17 +273,38 @@ func (j *job) finished() {
 	if v.Code == AuthFailed || v.Code == OK {
 		j.refused.Store(v.Code == AuthFailed)
 	}
-	attrs := []any{"code", string(v.Code), "path", j.path, "blob", string(j.blob), "bytes", j.bytes, "seconds", took.Seconds()}
-	if v.Code == Forgotten && j.t.adopted {
+	attrs := j.figures(v.Code, took)
+	switch {
+	case v.Code == Forgotten && j.t.adopted:
 		j.log.Info("the action was over already", attrs...)
 		return
-	}
-	if j.err != nil {
+	case v.Code == Canceled:
+		j.log.Info("action canceled", append(attrs, "errno", int(v.Errno))...)
+		return
+	case j.err != nil:
 		j.log.Warn("action failed", append(attrs, "errno", int(v.Errno), "retry", v.Retry, "err", j.err)...)
 		return
 	}
 	j.log.Info("action done", attrs...)
 }
+
+// figures are what the line about an action says of it: the size of the file, where
+// that was found out, the bytes that were moved, none if the copy was there already,
+// and how long it took.
+func (j *job) figures(code Code, took time.Duration) []any {
+	attrs := []any{"code", string(code), "path", j.path, "blob", string(j.blob)}
+	if j.sized {
+		attrs = append(attrs, "size", j.size)
+	}
+	attrs = append(attrs, "bytes", j.bytes, "seconds", round(took.Seconds()))
+	if j.bytes > 0 && took > 0 {
+		attrs = append(attrs, "mib_per_second", round(float64(j.bytes)/(1<<20)/took.Seconds()))
+	}
+	return attrs
+}
+
+// round is to the precision that is worth reading.
+func round(f float64) float64 { return math.Round(f*1000) / 1000 }
 
 // close closes what the library has freed by now, so that the job can begin anew.
 func (j *job) close() {

@@ -299,7 +299,7 @@ func TestOneLinePerAction(t *testing.T) {
 	fid := r.write("dir/f", "content")
 	r.archive(fid)
 	r.stop()
-	for _, word := range []string{"op=ARCHIVE", "code=OK", "fid=" + fid.String(), "path=dir/f", "bytes=7", "cookie=0x", "seconds="} {
+	for _, word := range []string{"op=ARCHIVE", "code=OK", "fid=" + fid.String(), "path=dir/f", "size=7", "bytes=7", "mib_per_second=", "cookie=0x", "seconds="} {
 		if !strings.Contains(r.log.String(), word) {
 			t.Errorf("the log does not contain %q:\n%s", word, r.log)
 		}

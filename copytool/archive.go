@@ -24,6 +24,7 @@ func (j *job) doArchive(ctx context.Context) error {
 		return err
 	}
 	j.sched.sized(j.t, src.attr.Size)
+	j.size, j.sized = src.attr.Size, true
 	if src.isReleased {
 		j.path = src.paths[0]
 		return nil // its data are in the container only, as they were archived

@@ -63,8 +63,7 @@ func (j *job) leavesDebt(err error) bool {
 func (j *job) leave() {
 	took := time.Since(j.start)
 	j.metrics.actionDone(j.t.item.Action.String(), NotReported, took)
-	j.log.Warn("action left to the next start; the coordinator does not take its end",
-		"code", string(NotReported), "path", j.path, "blob", string(j.blob), "bytes", j.bytes, "seconds", took.Seconds())
+	j.log.Warn("action left to the next start; the coordinator does not take its end", j.figures(NotReported, took)...)
 }
 
 // succeedAgain brings an action whose work is done to where its end can be reported

@@ -97,7 +97,7 @@ func (e *env) wantSettled(c *copytool) {
 	e.wantCounted(c)
 }
 
-var outcomeLine = regexp.MustCompile(`msg="action (?:done|failed)" op=(\w+) .* code=(\w+) `)
+var outcomeLine = regexp.MustCompile(`msg="action (?:done|failed|canceled)" op=(\w+) .* code=(\w+) `)
 
 // wantCounted holds the metrics against the log: one outcome for each line.
 func (e *env) wantCounted(c *copytool) {

@@ -262,7 +262,7 @@ func TestP01CancelledTransfersEnd(t *testing.T) {
 		<-s.caught // both of the two transfers that may run
 		e.lfs("hsm_cancel", e.path(verb))
 		e.lustre.WaitIdle()
-		c.waitLog("action failed", "op="+strings.ToUpper(verb), "code=Canceled")
+		c.waitLog("level=INFO msg=\"action canceled\"", "op="+strings.ToUpper(verb), "code=Canceled")
 		e.wantSettled(c)
 		e.gate.Heal()
 	}

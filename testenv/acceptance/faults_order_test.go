@@ -80,7 +80,7 @@ func TestCancelOvertakesItsTarget(t *testing.T) {
 		e.lfs("hsm_"+strings.ToLower(op), e.path(rel))
 		e.awaitStatus(op, fid, "STARTED")
 		e.lfs("hsm_cancel", e.path(rel))
-		c.waitLog("action failed", "op="+op, fid, "code=Canceled", "errno=125")
+		c.waitLog("level=INFO msg=\"action canceled\"", "op="+op, fid, "code=Canceled", "errno=125")
 		e.lustre.WaitIdle()
 		if n := e.gate.Count(func(r gate.Request) bool { return pathIs(r.Path, rel) }); n != seen {
 			t.Errorf("%s: %d requests were made for a cancelled action", op, n-seen)

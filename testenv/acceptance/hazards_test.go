@@ -87,7 +87,7 @@ func TestH05CancelLeavesNothing(t *testing.T) {
 			<-h.Caught
 			e.lfs("hsm_cancel", p)
 			e.lustre.WaitIdle()
-			c.waitLog("action failed", "op=ARCHIVE", "code=Canceled")
+			c.waitLog("level=INFO msg=\"action canceled\"", "op=ARCHIVE", "code=Canceled")
 			h.Lose()
 			e.wantState("d/f", stateExists)
 			e.wantNoBlob("d/f")

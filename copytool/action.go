@@ -128,6 +128,18 @@ func (j *job) decide(err error) {
 	j.note(j.verdict, err)
 }
 
+// setPath notes the file's path, for the log and for who looks on.
+func (j *job) setPath(path string) {
+	j.path = path
+	j.t.path.Store(&path)
+}
+
+// setSize does the same for its size.
+func (j *job) setSize(n int64) {
+	j.size, j.sized = n, true
+	j.t.size.Store(n)
+}
+
 // cookieText is a cookie as Lustre prints it.
 func cookieText(cookie uint64) string { return fmt.Sprintf("%#x", cookie) }
 
@@ -282,6 +294,7 @@ func (j *job) finished() {
 		j.log.Info("action canceled", append(attrs, "errno", int(v.Errno))...)
 		return
 	case j.err != nil:
+		j.failures.add(FailedAction{Time: time.Now(), Op: op, FID: j.t.fid.String(), Path: j.path, Code: v.Code, Message: j.err.Error()})
 		j.log.Warn("action failed", append(attrs, "errno", int(v.Errno), "retry", v.Retry, "err", j.err)...)
 		return
 	}

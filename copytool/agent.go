@@ -72,6 +72,8 @@ type Agent struct {
 	markers  *markers
 	recent   *recent
 	room     *room
+	flow     flow
+	failures failures
 
 	session  atomic.Pointer[Session] // the newest; never nil while actions run
 	serving  atomic.Bool             // registered, and not draining

@@ -24,16 +24,17 @@ func (j *job) doArchive(ctx context.Context) error {
 		return err
 	}
 	j.sched.sized(j.t, src.attr.Size)
-	j.size, j.sized = src.attr.Size, true
+	j.setSize(src.attr.Size)
 	if src.isReleased {
-		j.path = src.paths[0]
+		j.setPath(src.paths[0])
 		return nil // its data are in the container only, as they were archived
 	}
 	path, name, err := j.chooseName(src)
 	if err != nil {
 		return err
 	}
-	j.path, j.blob = path, name
+	j.setPath(path)
+	j.blob = name
 	for range maxAttempts {
 		var info blobstore.Info
 		if info, err = j.publish(ctx, src, path, name); err != nil {

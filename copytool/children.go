@@ -25,6 +25,14 @@ func (c *children[K, V]) of(k K) V {
 	return c.grow(k)
 }
 
+// all are those that were asked for so far.
+func (c *children[K, V]) all() map[K]V {
+	if known := c.known.Load(); known != nil {
+		return *known
+	}
+	return nil
+}
+
 func (c *children[K, V]) grow(k K) V {
 	c.mu.Lock()
 	defer c.mu.Unlock()

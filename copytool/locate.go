@@ -80,7 +80,7 @@ func (j *job) placeAt(ctx context.Context, name blobstore.Name) (*place, error) 
 // findPath finds the file's path for the log, where nothing else needs it.
 func (j *job) findPath() {
 	if paths, err := j.fs.Paths(j.t.fid); err == nil {
-		j.path = paths[0]
+		j.setPath(paths[0])
 	}
 }
 
@@ -91,7 +91,7 @@ func (j *job) placeByPath(ctx context.Context) (*place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
-	j.path = paths[0]
+	j.setPath(paths[0])
 	name, err := j.archive.nameFor(j.path)
 	if err != nil {
 		return nil, err

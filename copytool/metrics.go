@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	dto "github.com/prometheus/client_model/go"
 
 	"lhsm-azblob/blobstore"
 )
@@ -179,6 +180,21 @@ func codeLabel(code string) string {
 func (m *Metrics) actionDone(op string, code Code, took time.Duration) {
 	m.outcomes.of(outcome{op, code}).Inc()
 	m.durations.of(op).Observe(took.Seconds())
+}
+
+// totals are what the rates of an [Activity] are made of: bytes, and actions.
+func (m *Metrics) totals() (sent, received, ended int64) {
+	value := func(c prometheus.Counter) int64 {
+		var v dto.Metric
+		if c.Write(&v) != nil {
+			return 0
+		}
+		return int64(v.GetCounter().GetValue())
+	}
+	for _, c := range m.outcomes.all() {
+		ended += value(c)
+	}
+	return value(m.sent), value(m.received), ended
 }
 
 // watch adds what an agent is doing.

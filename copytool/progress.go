@@ -37,9 +37,10 @@ func (a *Agent) reportProgress(ctx context.Context) {
 }
 
 func (a *Agent) beat(now time.Time) {
+	a.flow.look(a.metrics, now)
 	interval := a.o.ProgressInterval
 	silence := min(waitingIntervals*interval, longestSilence)
-	running, waiting := a.sched.due(now.Add(-silence), waitingShare(a.sched.waiting(), interval))
+	running, waiting := a.sched.due(now, silence, waitingShare(a.sched.waiting(), interval))
 	for _, t := range slices.Concat(running, waiting) {
 		a.beatOne(t)
 	}

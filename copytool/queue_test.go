@@ -20,7 +20,7 @@ func TestWaitingTasksAreReportedInTurn(t *testing.T) {
 		}
 		st.submit(tasks, nil)
 		synctest.Wait()
-		if _, waiting := st.due(time.Now(), 4); len(waiting) != 0 {
+		if _, waiting := st.due(time.Now(), 0, 4); len(waiting) != 0 {
 			t.Errorf("%d tasks are due that have just come", len(waiting))
 		}
 		time.Sleep(time.Minute)
@@ -29,7 +29,7 @@ func TestWaitingTasksAreReportedInTurn(t *testing.T) {
 		began, heard := time.Now(), map[*task]bool{}
 		for _, want := range []int{4, 4, 1, 0} {
 			time.Sleep(time.Second)
-			running, waiting := st.due(began, 4)
+			running, waiting := st.due(began, 0, 4)
 			if len(running) != 1 || len(waiting) != want {
 				t.Errorf("%d running and %d waiting tasks are due, want 1 and %d", len(running), len(waiting), want)
 			}

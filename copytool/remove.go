@@ -168,7 +168,7 @@ func (j *job) removeUnidentified(ctx context.Context, names []string) error {
 	if err != nil {
 		return fmt.Errorf("path: %w", err)
 	}
-	j.path = paths[0]
+	j.setPath(paths[0])
 	name, err := j.archive.nameFor(j.path)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ func (j *job) doRestore(ctx context.Context) error {
 		return fmt.Errorf("stat: %w", err)
 	}
 	j.sched.sized(j.t, attr.Size)
-	j.size, j.sized = attr.Size, true
+	j.setSize(attr.Size)
 	j.findPath()
 	p, err := j.locate(ctx)
 	if err != nil {

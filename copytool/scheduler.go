@@ -247,6 +247,8 @@ func (s *scheduler) start(l *lane, t *task) {
 	// and end with a cause, by cancelTask or abort.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	t.cancel = cancel
+	t.began = time.Now()
+	t.speed.start(t.began)
 	s.waitsNoMore(t)
 	s.started[t] = struct{}{}
 	t.large = t.large || !t.sized && l.takesUnsized()
@@ -352,6 +354,7 @@ func (s *scheduler) park(t *task, wait func()) {
 	s.mu.Lock()
 	l := t.lane
 	l.parked++
+	t.parked = true
 	s.countRunning(l, t, -1)
 	s.dispatch()
 	s.mu.Unlock()
@@ -359,6 +362,7 @@ func (s *scheduler) park(t *task, wait func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.parked--
+	t.parked = false
 	s.countRunning(l, t, +1) // above the limit, perhaps, until some have ended
 	s.dispatch()
 }
@@ -414,19 +418,20 @@ func (s *scheduler) abort(cause error) {
 }
 
 // due returns the running tasks, and those waiting ones of which the coordinator
-// has not heard since the given time: the most silent first, and so many at most.
-// Those count as heard of.
-func (s *scheduler) due(since time.Time, most int) (running, waiting []*task) {
+// has not heard for so long: the most silent first, and so many at most. Those count
+// as heard of.
+func (s *scheduler) due(now time.Time, silence time.Duration, most int) (running, waiting []*task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t := range s.started {
+		t.speed.look(t.moved.Load(), now)
 		if t.cause == nil {
 			running = append(running, t)
 		}
 	}
 	for e := s.unheard.Front(); e != nil && len(waiting) < most; e = s.unheard.Front() {
 		t := e.Value.(*task)
-		if !t.lastBeat.Before(since) {
+		if !t.lastBeat.Before(now.Add(-silence)) {
 			break
 		}
 		waiting = append(waiting, t)

@@ -33,10 +33,12 @@ type task struct {
 	redo   bool // to report it the work must be done again
 	failed bool // only that it failed is left to be said
 
-	moved  atomic.Int64 // bytes so far
-	ending atomic.Bool  // its end is being reported: no more progress
-	away   atomic.Bool  // its coordinator did not answer the last report
-	retry  atomic.Bool  // with that end the coordinator may send it again, under the same cookie
+	moved  atomic.Int64           // bytes so far
+	size   atomic.Int64           // of the file, once it is known
+	path   atomic.Pointer[string] // once it is known
+	ending atomic.Bool            // its end is being reported: no more progress
+	away   atomic.Bool            // its coordinator did not answer the last report
+	retry  atomic.Bool            // with that end the coordinator may send it again, under the same cookie
 
 	reported int64 // bytes told to the coordinator; the reporter's own
 
@@ -44,6 +46,9 @@ type task struct {
 
 	lastBeat  time.Time     // when the coordinator last heard of it while it waits
 	unheard   *list.Element // its place among those that wait; nil for others
+	began     time.Time     // when it got its slot
+	speed     speedometer   // of moved
+	parked    bool          // it has begun and waits without a slot
 	lane      *lane
 	in        *fifo // where it waits; nil while it runs
 	cancel    context.CancelCauseFunc

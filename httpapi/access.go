@@ -11,10 +11,6 @@ import (
 	"time"
 )
 
-// MinToken is the least length of a token, in bytes: what can be guessed is no
-// protection.
-const MinToken = 16
-
 // Access is how a request shows that it may be served. The zero value serves
 // everybody who can connect; it is for listeners that see to that themselves.
 type Access struct {

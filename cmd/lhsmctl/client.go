@@ -28,13 +28,17 @@ const defaultServer = "unix:///run/lhsm-azblob/lhsmctl.sock"
 
 // clientFlags are what every command that asks the service has.
 func clientFlags() []cli.Flag {
+	return append(serverFlags(), &cli.StringFlag{Name: "output", Value: "text", Usage: "`FORMAT` of what is printed: text or json"})
+}
+
+// serverFlags say where the service is, and who asks.
+func serverFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "server", Value: defaultServer, EnvVars: []string{"LHSMCTL_SERVER"}, Usage: "`ADDRESS` of the service: unix:///PATH, https://HOST:PORT, or http:// on this machine"},
 		&cli.StringFlag{Name: "token-file", EnvVars: []string{"LHSMCTL_TOKEN_FILE"}, Usage: "`FILE` with the service's token; none is needed on the Unix socket"},
 		&cli.StringFlag{Name: "tls-ca", EnvVars: []string{"LHSMCTL_TLS_CA"}, Usage: "`FILE` with the certificates to trust, PEM, in place of the system's"},
 		&cli.StringFlag{Name: "tls-cert", EnvVars: []string{"LHSMCTL_TLS_CERT"}, Usage: "`FILE` with the client's certificate, PEM"},
 		&cli.StringFlag{Name: "tls-key", EnvVars: []string{"LHSMCTL_TLS_KEY"}, Usage: "`FILE` with the key of --tls-cert"},
-		&cli.StringFlag{Name: "output", Value: "text", Usage: "`FORMAT` of what is printed: text or json"},
 	}
 }
 
@@ -57,10 +61,10 @@ const awayTime = 10 * time.Minute
 // connect makes a session of the flags. It does not ask the service yet.
 func (p *program) connect(c *cli.Context) (*session, error) {
 	s := &session{program: p, ctx: c.Context, c: c, server: c.String("server"), waiting: awayTime}
-	switch format := c.String("output"); format {
-	case "text", "json":
-		s.json = format == "json"
-	default:
+	switch format := c.String("output"); {
+	case format == "json":
+		s.json = true
+	case format != "text" && c.IsSet("output"):
 		return nil, options.Usagef("--output: %q is neither text nor json", format)
 	}
 	u, err := url.Parse(s.server)
@@ -85,10 +89,16 @@ func (p *program) connect(c *cli.Context) (*session, error) {
 	if transport.TLSClientConfig, err = clientTLS(c); err != nil {
 		return nil, err
 	}
-	if file := c.String("token-file"); file != "" {
-		s.token, err = readToken(file)
-	}
+	s.token, err = tokenIn("token-file", c.String("token-file"))
 	return s, err
+}
+
+// tokenIn is the token in the file of an option, if one is given.
+func tokenIn(option, file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	return options.ReadToken(option, file)
 }
 
 func clientTLS(c *cli.Context) (*tls.Config, error) {

@@ -11,9 +11,9 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
+	"lhsm-azblob/cmd/internal/options"
 	"lhsm-azblob/httpapi"
 )
 
@@ -155,7 +155,7 @@ func (s *settings) openPort() (door, error) {
 // guard reads what decides who may come in over TCP.
 func (s *settings) guard(d *door) (err error) {
 	if s.tokenFile != "" {
-		if d.access.Token, err = readToken(s.tokenFile); err != nil {
+		if d.access.Token, err = options.ReadToken("token-file", s.tokenFile); err != nil {
 			return err
 		}
 	}
@@ -184,24 +184,4 @@ func (s *settings) serverTLS() (*tls.Config, error) {
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return config, nil
-}
-
-// readToken reads a token, and refuses one that is none.
-func readToken(file string) (string, error) {
-	st, err := os.Stat(file)
-	if err != nil {
-		return "", fmt.Errorf("--token-file: %w", err)
-	}
-	if st.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("--token-file: everybody may read %s; chmod 640 %s", file, file)
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("--token-file: %w", err)
-	}
-	token := strings.TrimSpace(string(b))
-	if len(token) < httpapi.MinToken || strings.ContainsAny(token, " \t\r\n") {
-		return "", fmt.Errorf("--token-file: %s has to hold one word of %d characters or more; make one with: openssl rand -hex 32 >%s", file, httpapi.MinToken, file)
-	}
-	return token, nil
 }

@@ -74,29 +74,6 @@ func TestServeRefusals(t *testing.T) {
 	}
 }
 
-func TestToken(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "token")
-	for content, want := range map[string]string{
-		"0123456789abcdef\n": "",
-		"0123456789abcde":    "one word of 16 characters or more",
-		"0123456789 abcdef":  "one word",
-		"":                   "one word",
-	} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := readToken(path); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", content, err, want)
-		}
-	}
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := readToken(path); err == nil || !strings.Contains(err.Error(), "everybody may read") {
-		t.Errorf("a token for everybody: %v", err)
-	}
-}
-
 // TestSampleInPackaging is what packagers install.
 func TestSampleInPackaging(t *testing.T) {
 	b, err := os.ReadFile("../../packaging/lhsmctl.conf")

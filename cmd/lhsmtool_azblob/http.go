@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"lhsm-azblob/blobstore"
 	"lhsm-azblob/copytool"
 )
 
@@ -19,9 +20,25 @@ import (
 // listen, must not hold on to memory for good.
 const httpPatience = 10 * time.Second
 
-// startHTTP serves /metrics and /healthz until stop is called. An empty address
+// watched is what there is to be seen of: a *copytool.Agent.
+type watched interface {
+	Status() copytool.Status
+	Activity() copytool.Activity
+}
+
+// A face is what is to be seen of the copytool over HTTP.
+type face struct {
+	agent   watched
+	metrics *copytool.Metrics
+	pool    *blobstore.Pool
+	mount   *copytool.Mount
+	token   string // of who may see paths from other machines; empty: nobody may
+	log     *slog.Logger
+}
+
+// show serves /metrics, /healthz and /status until stop is called. An empty address
 // is none.
-func startHTTP(address string, agent *copytool.Agent, metrics *copytool.Metrics, log *slog.Logger) (stop func(), err error) {
+func (f *face) show(address string) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -31,20 +48,21 @@ func startHTTP(address string, agent *copytool.Agent, metrics *copytool.Metrics,
 		return nil, fmt.Errorf("--http %s: %w; give host:port of this machine that is free", address, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Gatherer(), promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, agent.Status()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(f.metrics.Gatherer(), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, f.agent.Status()) })
+	mux.HandleFunc("GET /status", f.status)
 	server := &http.Server{
-		Handler: mux, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: mux, ErrorLog: slog.NewLogLogger(f.log.Handler(), slog.LevelDebug),
 		ReadTimeout: httpPatience, WriteTimeout: httpPatience, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	done := make(chan struct{})
 	go func() { // stop waits for it
 		defer close(done)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("serve HTTP", "address", address, "err", err)
+			f.log.Error("serve HTTP", "address", address, "err", err)
 		}
 	}()
-	log.Info("serving HTTP", "address", listener.Addr().String())
+	f.log.Info("serving HTTP", "address", listener.Addr().String())
 	return func() {
 		_ = server.Close() // what it could say is that the listener is closed already
 		<-done

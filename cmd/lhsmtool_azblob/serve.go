@@ -13,6 +13,7 @@ import (
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/cmd/internal/mover"
+	"lhsm-azblob/cmd/internal/options"
 	"lhsm-azblob/cmd/internal/service"
 	"lhsm-azblob/copytool"
 	"lhsm-azblob/llapi"
@@ -63,6 +64,12 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 		return err
 	}
 	watchCredentials(metrics, credentials)
+	f := &face{metrics: metrics, pool: pool, mount: mount, log: log}
+	if s.HTTPTokenFile != "" {
+		if f.token, err = options.ReadToken("http-token-file", s.HTTPTokenFile); err != nil {
+			return err
+		}
+	}
 	if s.Check {
 		return reportCheck(stdout, mount, archives)
 	}
@@ -74,12 +81,11 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	mount.Keep(lock, s.StateDir, log)
 	defer credentials.follow(ctx, log)()
 	r := &reloader{read: read, first: now, last: now, containers: credentials, pool: pool, level: level, log: log, speed: speed}
-	return serveMount(ctx, s, mount, archives, log, metrics, r, hangups)
+	return serveMount(ctx, s, f, archives, r, hangups)
 }
 
-func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, archives []*copytool.Archive, log *slog.Logger, metrics *copytool.Metrics,
-	r *reloader, hangups <-chan os.Signal,
-) error {
+func serveMount(ctx context.Context, s *mover.Settings, f *face, archives []*copytool.Archive, r *reloader, hangups <-chan os.Signal) error {
+	mount, log := f.mount, f.log
 	journal, err := copytool.OpenJournal(s.StateDir, mount.FSName, mount.Root, log)
 	if err != nil {
 		return err
@@ -88,7 +94,7 @@ func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, a
 	n, ready := service.NewNotifier(log), make(chan struct{})
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.Limits, Conflict: copytool.ConflictPolicy(s.Conflict),
-		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: metrics, Journal: journal,
+		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: f.metrics, Journal: journal,
 		Ready: func() {
 			n.Ready()
 			close(ready)
@@ -97,7 +103,8 @@ func serveMount(ctx context.Context, s *mover.Settings, mount *copytool.Mount, a
 	if err != nil {
 		return err
 	}
-	stopHTTP, err := startHTTP(s.HTTP, agent, metrics, log)
+	f.agent = agent
+	stopHTTP, err := f.show(s.HTTP)
 	if err != nil {
 		return err
 	}

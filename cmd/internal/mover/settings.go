@@ -37,6 +37,7 @@ type Settings struct {
 	Renew               time.Duration
 	RunDir, StateDir    string
 	HTTP                string // address; empty: none
+	HTTPTokenFile       string
 	LogLevel, LogFormat string
 }
 

@@ -92,10 +92,7 @@ func (m *movers) look(ctx context.Context) []Mover {
 }
 
 func (m *movers) scrape(ctx context.Context, address string) Mover {
-	mover := Mover{URL: address}
-	if u, err := url.Parse(address); err == nil {
-		mover.URL = u.Redacted()
-	}
+	mover := Mover{URL: redacted(address)}
 	families, err := m.fetch(ctx, address)
 	if err != nil {
 		mover.Error = strings.ReplaceAll(err.Error(), address, mover.URL)
@@ -104,6 +101,14 @@ func (m *movers) scrape(ctx context.Context, address string) Mover {
 	mover.Reachable = true
 	mover.read(families)
 	return mover
+}
+
+// redacted is an address without a password.
+func redacted(address string) string {
+	if u, err := url.Parse(address); err == nil {
+		return u.Redacted()
+	}
+	return address
 }
 
 func (m *movers) fetch(ctx context.Context, address string) (map[string]*dto.MetricFamily, error) {

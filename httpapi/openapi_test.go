@@ -57,6 +57,8 @@ var probes = map[string]probe{
 	"GET /metrics 200":              {},
 	"GET /v1/status 200":            {},
 	"GET /v1/status 400":            {path: "/v1/status?verbose=1"},
+	"GET /v1/movers 200":            {},
+	"GET /v1/movers 400":            {path: "/v1/movers?verbose=1"},
 	"GET /v1/explain 200":           {path: "/v1/explain?path=/f"},
 	"GET /v1/explain 400":           {path: "/v1/explain"},
 	"GET /v1/openapi.json 200":      {},

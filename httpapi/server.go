@@ -52,6 +52,7 @@ type Options struct {
 	Mount      string   // where it is mounted
 	Version    string   // of this program
 	Movers     []string // URLs of the copytools' metrics
+	MoverToken string   // shows it to them, to be told paths; empty: none
 	Log        *slog.Logger
 }
 
@@ -85,6 +86,7 @@ func New(o Options) *Server {
 		{pattern: "GET /v1/jobs/{id}/events", handle: s.jobEvents},
 		{pattern: "GET /v1/events", handle: s.events},
 		{pattern: "GET /v1/status", handle: s.status},
+		{pattern: "GET /v1/movers", handle: s.activity},
 		{pattern: "GET /v1/explain", handle: s.explain},
 		{pattern: "GET /metrics", handle: s.metrics()},
 		{pattern: "GET /v1/openapi.json", handle: openapi, open: true},

@@ -39,7 +39,7 @@ func (p *program) app() *cli.App {
 		HideHelpCommand: true, EnableBashCompletion: true, Writer: p.stdout, ErrWriter: p.stderr,
 		OnUsageError:   usage,
 		ExitErrHandler: func(*cli.Context, error) {},
-		Commands:       []*cli.Command{p.archiveCommand(), p.explainCommand(), p.verifyCommand(), p.importCommand(), p.doctorCommand(), p.examineCommand(), p.benchCommand(), p.serveCommand(), p.completionCommand(), p.manualCommand()},
+		Commands:       []*cli.Command{p.archiveCommand(), p.explainCommand(), p.topCommand(), p.verifyCommand(), p.importCommand(), p.doctorCommand(), p.examineCommand(), p.benchCommand(), p.serveCommand(), p.completionCommand(), p.manualCommand()},
 		Action:         noSuchCommand,
 	}
 	for _, c := range leaves(app.Commands) {

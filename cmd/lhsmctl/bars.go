@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -84,18 +83,14 @@ func bars(j httpapi.Job, width int) []string {
 
 // bar draws a part of a whole in the space that a label and a text leave.
 func bar(label string, part, whole int64, text string, width int) string {
-	room := max(10, min(60, width-len(label)-len(text)-8))
-	full := 0
-	if whole > 0 {
-		full = int(int64(room) * min(part, whole) / whole)
-	}
-	return fmt.Sprintf("%-5s [%s%s] %s", label, strings.Repeat("#", full), strings.Repeat("-", room-full), text)
+	return fmt.Sprintf("%-5s %s %s", label, gauge(part, whole, max(10, min(60, width-len(label)-len(text)-8))), text)
 }
 
-// cut shortens a line so that the terminal does not break it in two.
-func cut(s string, width int) string {
-	if width < 1 || utf8.RuneCountInString(s) <= width {
-		return s
+// gauge is a part of a whole in so many characters and two brackets.
+func gauge(part, whole int64, room int) string {
+	full := 0
+	if whole > 0 {
+		full = int(float64(room) * float64(min(max(part, 0), whole)) / float64(whole))
 	}
-	return string([]rune(s)[:width-1]) + "…"
+	return "[" + strings.Repeat("#", full) + strings.Repeat("-", room-full) + "]"
 }

@@ -65,6 +65,9 @@ func (s *settings) checkDoors() error {
 	if _, err := groupID(s.group); err != nil {
 		return err
 	}
+	if _, err := tokenIn("mover-token-file", s.moverTokenFile); err != nil {
+		return err
+	}
 	if s.listen == "" {
 		return nil
 	}

@@ -75,8 +75,12 @@ func (p *program) serveMount(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer doors.close()
+	moverToken, err := tokenIn("mover-token-file", s.moverTokenFile)
+	if err != nil {
+		return err
+	}
 	api := httpapi.New(httpapi.Options{
-		Jobs: manager, FileSystem: manager.FSName(), Mount: manager.Mount(), Version: version, Movers: s.movers, Log: log,
+		Jobs: manager, FileSystem: manager.FSName(), Mount: manager.Mount(), Version: version, Movers: s.movers, MoverToken: moverToken, Log: log,
 	})
 	return run(ctx, manager, api, doors, log)
 }

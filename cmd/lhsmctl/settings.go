@@ -21,6 +21,7 @@ type settings struct {
 	scanners, maxUnfinished, keepJobs     int
 	keepFor                               time.Duration
 	movers                                []string
+	moverTokenFile                        string
 	logLevel, logFormat                   string
 	check                                 bool
 }
@@ -63,7 +64,8 @@ var table = options.Table[settings]{
 			opt("keep-for", "TIME", "2160h", "time for which they are kept", duration(func(s *settings) *time.Duration { return &s.keepFor }, time.Hour, 100*365*24*time.Hour), anywhere),
 		}},
 		{Title: "Running", Options: []*options.Option[settings]{
-			opt("mover", "URL", "", "address of a copytool's metrics, such as http://mover1:9090/metrics, for the page; may be repeated", options.Texts(func(s *settings) *[]string { return &s.movers }, checkMover), anywhere),
+			opt("mover", "URL", "", "address of a copytool's metrics, such as http://mover1:9090/metrics, for the page and for lhsmctl top; may be repeated", options.Texts(func(s *settings) *[]string { return &s.movers }, checkMover), anywhere),
+			opt("mover-token-file", "FILE", "", "file with the token of the copytools' --http-token-file, so that lhsmctl top shows the paths of files", text(func(s *settings) *string { return &s.moverTokenFile }), anywhere),
 			opt("log-level", "LEVEL", "info", "lines to log", choice(func(s *settings) *string { return &s.logLevel }, []string{"debug", "info", "warn", "error"}), anywhere),
 			opt("log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *settings) *string { return &s.logFormat }, []string{"text", "json"}), anywhere),
 			opt("config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun),

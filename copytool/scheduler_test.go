@@ -294,6 +294,27 @@ func TestNobodyAsksForSizes(t *testing.T) {
 	})
 }
 
+// TestUnsizedIsNotLarge for longer than it runs: a task that rests before its size is
+// known does not wait among the large ones afterwards.
+func TestUnsizedIsNotLarge(t *testing.T) {
+	onStage(t, Limits{Archives: 16, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		a := testTask(llapi.ActionArchive, 1, 1)
+		st.rests[a.key] = time.Minute
+		st.submit([]*task{a}, nil)
+		synctest.Wait()
+		if !a.large {
+			t.Error("an unsized task that runs does not count as large")
+		}
+		st.finish(a.key)
+		if a.large || st.archives.largeRunning != 0 {
+			t.Errorf("resting: large is %t, %d run, want neither", a.large, st.archives.largeRunning)
+		}
+		delete(st.rests, a.key)
+		time.Sleep(time.Minute)
+		st.finishAll()
+	})
+}
+
 func TestCancel(t *testing.T) {
 	onStage(t, Limits{Archives: 1, Restores: 1, Removes: 1}, func(t *testing.T, st *stage) {
 		running, waiting, together, late := testTask(llapi.ActionArchive, 1, 1), testTask(llapi.ActionArchive, 2, 2),

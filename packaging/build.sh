@@ -11,9 +11,10 @@ PACKAGE_VERSION=$("$here/version.sh" "$described" "$(git rev-list --count HEAD 2
 PACKAGE_ARCH=$(go env GOARCH)
 # The programs are linked with nothing but glibc. This is the oldest that has every symbol of theirs.
 PACKAGE_GLIBC=$(readelf -W -V "${programs[@]}" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | sed 's/GLIBC_//')
-PACKAGE_MAINTAINER=${PACKAGE_MAINTAINER:-$(git log -1 --format='%an <%ae>')}
+# Without git, as from an archive of the sources, who makes the packages should give these.
+PACKAGE_MAINTAINER=${PACKAGE_MAINTAINER:-$(git log -1 --format='%an <%ae>' 2>/dev/null || echo "$(id -un) <$(id -un)@$(hostname)>")}
 # The same commit makes the same packages.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export PACKAGE_VERSION PACKAGE_ARCH PACKAGE_GLIBC PACKAGE_MAINTAINER SOURCE_DATE_EPOCH
 
 # modules are those that are linked into the programs, as "path version".
@@ -39,7 +40,7 @@ changelog() {
 	local before
 	before=$(git describe --tags --abbrev=0 HEAD^ 2>/dev/null) || true
 	printf 'lhsm-azblob (%s) unstable; urgency=medium\n\n' "$PACKAGE_VERSION"
-	git log --format='  * %s' ${before:+"$before.."}HEAD
+	git log --format='  * %s' ${before:+"$before.."}HEAD 2>/dev/null || printf '  * %s\n' "$PACKAGE_VERSION"
 	printf '\n -- %s  %s\n' "$PACKAGE_MAINTAINER" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 }
 

@@ -67,6 +67,7 @@ func TestPackage(t *testing.T) {
 	m.wantInstalled("v0.1.0")
 	m.wantEachEndedOnce()
 
+	m.actAsRPM()
 	m.dpkg("--remove", packageName)
 	m.wantRemoved()
 	e.wantAgents()
@@ -150,16 +151,11 @@ func (m packageManager) wantInstalled(version string) {
 
 func (m packageManager) wantRemoved() {
 	m.t.Helper()
+	m.wantStopped()
 	for _, unit := range []string{m.unit, serveUnit} {
 		if state := m.systemctl("show", "--value", "-p", "LoadState", unit).Stdout; state != "not-found" {
 			m.t.Errorf("%s is %s after the package was removed", unit, state)
 		}
-		if state := m.systemctl("is-active", unit).Stdout; state != "inactive" {
-			m.t.Errorf("%s is %s after the package was removed", unit, state)
-		}
-	}
-	if links := m.must("find", "/etc/systemd/system", "-name", "lhsm*"); links != "" {
-		m.t.Errorf("after the package was removed there are %q", links)
 	}
 }
 
@@ -185,6 +181,45 @@ func (m packageManager) upgradeUnderLoad(l *load, deb string) {
 	}
 	if m.inside("grep", "-q", "changed here", "/etc/lhsm-azblob/sample.conf").Code != 0 {
 		m.t.Error("the upgrade has replaced a file of configuration that was changed")
+	}
+}
+
+// actAsRPM calls the package's scripts as rpm does, which numbers the versions that are
+// there: an upgrade restarts, and a removal stops and disables.
+func (m packageManager) actAsRPM() {
+	m.t.Helper()
+	script := func(name, argument string) string {
+		m.t.Helper()
+		return m.must("sh", "/var/lib/dpkg/info/"+packageName+"."+name, argument)
+	}
+	before := m.mainPrograms()
+	m.wantOutput(script("postinst", "2"), "restarting", m.unit, serveUnit)
+	upgraded := m.mainPrograms()
+	script("prerm", "1") // of the old version
+	script("postrm", "1")
+	for i, after := range m.mainPrograms() {
+		if upgraded[i] == before[i] || after != upgraded[i] {
+			m.t.Errorf("an upgrade by rpm: %s, then %s, then %s", before[i], upgraded[i], after)
+		}
+	}
+	script("prerm", "0")
+	script("postrm", "0")
+	m.wantStopped()
+	script("postinst", "1")
+	m.wantStopped()
+	m.must("systemctl", "enable", "--now", m.unit, serveUnit)
+}
+
+// wantStopped looks for services that run, or are to run.
+func (m packageManager) wantStopped() {
+	m.t.Helper()
+	for _, unit := range []string{m.unit, serveUnit} {
+		if state := m.systemctl("is-active", unit).Stdout; state != "inactive" {
+			m.t.Errorf("%s is %s after the package was removed", unit, state)
+		}
+	}
+	if links := m.must("find", "/etc/systemd/system", "-name", "lhsm*"); links != "" {
+		m.t.Errorf("after the package was removed there are %q", links)
 	}
 }
 

@@ -124,6 +124,7 @@ install: programs ## install programs, units, sample configurations, manual page
 
 # What is installed is packaged, so that nothing has to be said twice.
 packages: $(NFPM) ## a .deb and an .rpm in build/packages; the version is from git, or VERSION=v1.2.3
+	packaging/version.sh $(VERSION) 0 >/dev/null # before anything is built
 	rm -rf $(PACKAGING) && install -d $(PACKAGING)/root
 	umask 022 && $(MAKE) --no-print-directory install DESTDIR=$(PACKAGING)/root PREFIX=/usr UNITDIR=/usr/lib/systemd/system LDFLAGS='-s -w $(LDFLAGS)'
 	packaging/build.sh $(VERSION) $(NFPM) $(PACKAGING) $(PACKAGES)

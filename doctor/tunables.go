@@ -24,20 +24,25 @@ func (t *tunables) checks() []Check {
 	var checks []Check
 	for _, row := range []struct {
 		name, param string
+		wanted      string // empty: goes by the site
 		why         string // it is worth a look
 		judge       func(lines []string) result
 	}{
-		{"hsm-control", "hsm_control", "it has to say enabled on every MDT; set with -P, or a restart of the MDS stops it", t.control},
-		{"max-requests", "hsm.max_requests", fmt.Sprintf("the default of 3 is the usual reason for a slow archive; this mover alone can use %d", t.wanted()), t.maxRequests},
-		{"agents", "hsm.agents", "a request for an archive id that nobody serves waits, and a few of them hold up all others", t.agents},
-		{"default-archive", "hsm.default_archive_id", "it is the id of a plain lfs hsm_archive", t.defaultArchive},
-		{"policy", "hsm.policy", "with [NonBlockingRestore] readers of released files get an error at once", t.policy},
+		{"hsm-control", "hsm_control", "enabled", "on every MDT; without -P a restart of the MDS stops it", t.control},
+		{"max-requests", "hsm.max_requests", strconv.Itoa(t.wanted()), "or more with more movers; the default of 3 is the usual reason for a slow archive", t.maxRequests},
+		{"agents", "hsm.agents", "", "a request for an archive id that nobody serves waits, and a few of them hold up all others", t.agents},
+		{"default-archive", "hsm.default_archive_id", "", "it is the id of a plain lfs hsm_archive", t.defaultArchive},
+		{"policy", "hsm.policy", "-NBR", "with [NonBlockingRestore] readers of released files get an error at once", t.policy},
 	} {
 		checks = append(checks, Check{Subject: lustre, Name: row.name, needs: []string{"mount"}, run: func(ctx context.Context) result {
 			pattern := "mdt." + t.client.fsname + "-MDT*." + row.param
 			lines, ok := getParam(ctx, pattern)
 			if !ok {
-				return notef(fmt.Sprintf("on each MDS: lctl get_param %s (%s)", pattern, row.why), "only an MDS can show it")
+				mend := "on each MDS: lctl get_param " + pattern
+				if row.wanted != "" {
+					mend += "; " + t.client.set(row.param, row.wanted)
+				}
+				return notef(mend+" ("+row.why+")", "only an MDS can show it")
 			}
 			return row.judge(lines)
 		}})

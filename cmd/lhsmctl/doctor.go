@@ -105,7 +105,9 @@ func (p *program) consult(ctx context.Context, config string, o doctor.Options) 
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	cmd := exec.Command(self, examineName, "--config", config, "--", o.Mount) //nolint:noctx // ended below, without waiting for it
-	cmd.Env, cmd.Stderr = p.environ, p.stderr
+	// Through a pipe of its own: what it holds open for good must not be ours, or
+	// whoever reads our standard error would wait for it.
+	cmd.Env, cmd.Stderr = p.environ, struct{ io.Writer }{p.stderr}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -178,7 +180,7 @@ func (p *program) printJSON(v any) error {
 // printFindings prints them under the headline of their subject.
 func (p *program) printFindings(found []doctor.Finding) {
 	subject := ""
-	count := map[severity.Level]int{}
+	count := map[severity.Level]int64{}
 	for _, f := range found {
 		if f.Subject != subject {
 			subject = f.Subject
@@ -194,5 +196,6 @@ func (p *program) printFindings(found []doctor.Finding) {
 			fmt.Fprintf(p.stdout, "  %-8s %-16s -> %s\n", "", "", printable(f.Mend))
 		}
 	}
-	fmt.Fprintf(p.stdout, "%d failures, %d warnings, %d notes, %d ok\n", count[severity.Failure], count[severity.Warning], count[severity.Note], count[severity.OK])
+	fmt.Fprintf(p.stdout, "%s, %s, %s, %s ok\n", counted(count[severity.Failure], "failure"), counted(count[severity.Warning], "warning"),
+		counted(count[severity.Note], "note"), countText(count[severity.OK]))
 }

@@ -27,16 +27,16 @@ func (p *program) importCommand() *cli.Command {
 			&cli.IntFlag{Name: "archive", Usage: "`ID` of the archive of the configuration to import; it may be left out where there is one"},
 			&cli.StringFlag{Name: "prefix", Usage: "only paths that begin with the string `PREFIX`"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "make nothing, and say what would be made"},
-			&cli.IntFlag{Name: "parallel", Value: 32, Usage: "files that are made at a time, `N`"},
+			parallelFlag("files that are made at a time"),
 		),
 		Action: p.importBlobs,
 	}
 }
 
 func (p *program) importBlobs(c *cli.Context) error {
-	n := c.Int("parallel")
-	if n < 1 || n > mostParallel {
-		return options.Usagef("--parallel: %d is not a number from 1 to %d", n, mostParallel)
+	n, err := parallel(c)
+	if err != nil {
+		return err
 	}
 	if c.NArg() > 1 {
 		return options.Usagef("%d arguments, and one is wanted: MOUNT", c.NArg())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"lhsm-azblob/cmd/internal/mover"
 	"lhsm-azblob/cmd/internal/options"
+	"lhsm-azblob/llapi"
 )
 
 // configDir has a configuration file for each mount.
@@ -37,6 +39,8 @@ func (p *program) moverSettings(c *cli.Context, mount string) (*mover.Settings, 
 	if mount == "" {
 		mount = unescapePath(strings.TrimSuffix(filepath.Base(file), ".conf"))
 	}
+	// What the library has to say of an error comes back as the error.
+	llapi.SetLogger(slog.New(slog.DiscardHandler))
 	// Of the flags of ours some are called like the copytool's, and mean something else.
 	noFlags := cli.NewContext(nil, flag.NewFlagSet("", flag.ContinueOnError), nil)
 	v, err := mover.Table.Resolve(noFlags, append(slices.Clone(p.environ), "LHSM_AZBLOB_CONFIG="+file))
@@ -61,6 +65,22 @@ func configFile(c *cli.Context, mount string) (string, error) {
 	default:
 		return filepath.Join(configDir, escapePath(mount)+".conf"), nil
 	}
+}
+
+// mostParallel keeps descriptors and threads within what a process usually has.
+const mostParallel = 500
+
+func parallelFlag(what string) cli.Flag {
+	return &cli.IntFlag{Name: "parallel", Value: 32, Usage: what + ", `N`"}
+}
+
+// parallel is how many files are worked on at a time.
+func parallel(c *cli.Context) (int, error) {
+	n := c.Int("parallel")
+	if n < 1 || n > mostParallel {
+		return 0, options.Usagef("--parallel: %d is not a number from 1 to %d", n, mostParallel)
+	}
+	return n, nil
 }
 
 // unitOf is the service of a mount's copytool.

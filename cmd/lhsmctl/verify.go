@@ -36,19 +36,16 @@ func (p *program) verifyCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "prefix", Usage: "also the files whose path begins with the string `PREFIX`, as for a job; may be repeated"},
 			&cli.BoolFlag{Name: "deep", Usage: "read the blobs, and compare their bytes with their checksum and with the files that are not released"},
 			&cli.BoolFlag{Name: "problems", Usage: "print only files that do not match"},
-			&cli.IntFlag{Name: "parallel", Value: 32, Usage: "files that are looked at at a time, `N`"},
+			parallelFlag("files that are looked at at a time"),
 		),
 		Action: p.verify,
 	}
 }
 
-// mostParallel keeps descriptors and threads within what a process usually has.
-const mostParallel = 500
-
 func (p *program) verify(c *cli.Context) error {
-	n := c.Int("parallel")
-	if n < 1 || n > mostParallel {
-		return options.Usagef("--parallel: %d is not a number from 1 to %d", n, mostParallel)
+	n, err := parallel(c)
+	if err != nil {
+		return err
 	}
 	if c.NArg() == 0 && len(c.StringSlice("prefix")) == 0 {
 		return options.Usagef("nothing is given to verify: name files, directories, or a --prefix")

@@ -190,7 +190,7 @@ func TestDoctorFindsTunables(t *testing.T) {
 	want(t, c.findings(t, nil), map[string]string{
 		"lustre/coordinator":  "failure:|does not run|lctl set_param -P mdt.*.hsm_control=enabled",
 		"lustre/hsm-control":  "note:|lctl get_param mdt.lustre-MDT*.hsm_control",
-		"lustre/max-requests": "note:|lctl get_param mdt.lustre-MDT*.hsm.max_requests|128",
+		"lustre/max-requests": "note:|lctl get_param mdt.lustre-MDT*.hsm.max_requests|lctl set_param -P mdt.*.hsm.max_requests=128",
 	})
 }
 
@@ -271,6 +271,20 @@ func TestDoctorDoesNotHang(t *testing.T) {
 	found := c.findings(t, nil)
 	want(t, found, map[string]string{"lustre/mount": "failure:|it hangs|servers are up", "lustre/fid": "note:|not looked at", "archive 1/transfer": "ok:"})
 	only(t, found, "lustre/mount")
+}
+
+// TestDoctorLeavesWhoCannotBeKilled: a process whose request the file system has
+// taken, and never answers, does not even end by SIGKILL.
+func TestDoctorLeavesWhoCannotBeKilled(t *testing.T) {
+	c := newClinic(t)
+	c.lustre.Fault("create", "delay=1h")
+	defer c.lustre.ClearFaults()
+	found := c.findings(t, nil)
+	hangs := []string{"lustre/fid", "lustre/xattrs", "lustre/coordinator"}
+	for _, check := range hangs {
+		want(t, found, map[string]string{check: "failure:|it hangs"})
+	}
+	only(t, found, hangs...)
 }
 
 // TestDoctorUsage: what is wrong with the question, or the configuration, is no

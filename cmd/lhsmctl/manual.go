@@ -136,6 +136,7 @@ func usageOf(f cli.DocGenerationFlag) (value, help string) {
 	if !f.TakesValue() {
 		return "", help
 	}
+	value = "VALUE"
 	if before, rest, ok := strings.Cut(help, "`"); ok {
 		word, after, _ := strings.Cut(rest, "`")
 		value, help = word, before+word+after

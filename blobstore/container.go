@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 )
@@ -64,7 +65,7 @@ func (c *Container) open() (err error) {
 
 // clientOptions are those of every SDK client on this pool.
 func (p *Pool) clientOptions() azcore.ClientOptions {
-	return azcore.ClientOptions{
+	o := azcore.ClientOptions{
 		Transport: sender{p},
 		Retry: policy.RetryOptions{
 			MaxRetries:    int32(p.options.Retries),
@@ -73,6 +74,10 @@ func (p *Pool) clientOptions() azcore.ClientOptions {
 		},
 		Telemetry: policy.TelemetryOptions{Disabled: true}, // the sender names us
 	}
+	if p.options.Traced { // the id is part of what is signed
+		o.PerCallPolicies = append(o.PerCallPolicies, runtime.NewRequestIDPolicy())
+	}
+	return o
 }
 
 // URL is the container's URL without any credential.

@@ -28,19 +28,24 @@ type PoolOptions struct {
 	// Observe is told of every HTTP request, each try for itself, when its answer
 	// has been read. It must be fast, and safe for concurrent use.
 	Observe func(RequestEvent)
+
+	Traced bool // requests get ids of ours, and contexts of [Observed] are looked for
 }
 
 // RequestEvent is one HTTP request.
 type RequestEvent struct {
-	Op       string // REST operation: "put-blob", "put-block", "put-block-list", "get-blob", "head-blob", ...
-	Try      int    // 1, and more for those that repeat one that failed
-	Status   int    // 0: no answer
-	Code     string // service error code, if any
-	Err      error  // why there was no answer, or not all of it
-	Sent     int64  // bytes of body
-	Received int64
-	Duration time.Duration // from the slot to the end of the answer
-	Date     time.Time     // the service's clock, in whole seconds, as the answer was made; zero: unknown
+	Op              string // REST operation: "put-blob", "put-block", "put-block-list", "get-blob", "head-blob", ...
+	Try             int    // 1, and more for those that repeat one that failed
+	Status          int    // 0: no answer
+	Code            string // service error code, if any
+	Err             error  // why there was no answer, or not all of it
+	Sent            int64  // bytes of body
+	Received        int64
+	Duration        time.Duration // from the slot to the end of the answer
+	Started         time.Time
+	RequestID       string    // the service's, for its support
+	ClientRequestID string    // ours, of the operation; only for who is told by [Observed]
+	Date            time.Time // the service's clock, in whole seconds, as the answer was made; zero: unknown
 }
 
 // Throttled tells whether the service asked for fewer requests.

@@ -173,7 +173,9 @@ func (x *exchange) finish(err error) {
 		event.Err = err
 		event.Received = x.received.Load()
 		event.Duration = time.Since(x.sent)
+		event.Started, event.RequestID = x.sent, x.requestID
 		x.pool.options.Observe(event)
+		x.traced(event)
 		x.log(event)
 	})
 }

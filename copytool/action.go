@@ -39,6 +39,8 @@ type job struct {
 	awaited      uint64 // the cookie of that
 	awaitedSince time.Time
 
+	recorder *recorder // of requests, where traces are wanted
+
 	verdict Verdict // what the coordinator is told
 	err     error   // the reason
 	debt    debt    // what the coordinator has not taken
@@ -54,6 +56,7 @@ type job struct {
 func (a *Agent) run(ctx context.Context, t *task) (rest time.Duration) {
 	j := a.jobOf(t)
 	defer j.close()
+	ctx = j.listen(ctx)
 	err := j.outcome(ctx)
 	if !j.leavesDebt(err) {
 		rest = j.conclude(err)
@@ -73,6 +76,7 @@ func (a *Agent) run(ctx context.Context, t *task) (rest time.Duration) {
 		j.afterwards(context.WithoutCancel(ctx))
 	}
 	j.finished()
+	j.tell()
 	return 0
 }
 

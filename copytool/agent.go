@@ -29,6 +29,8 @@ type Options struct {
 	RenewInterval time.Duration
 	Log           *slog.Logger // none
 	Metrics       *Metrics     // none
+	// Trace is told of every action when it is over. It must be fast. nil: nobody is.
+	Trace func(Trace)
 	// Ready is called once, when the first registration stands.
 	Ready func()
 	// Journal is what makes actions outlive this process. Without one, those of a

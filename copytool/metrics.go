@@ -129,6 +129,11 @@ func (m *Metrics) Watch(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, read))
 }
 
+// Count adds a counter that is read when it is asked for.
+func (m *Metrics) Count(name, help string, read func() int64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, func() float64 { return float64(read()) }))
+}
+
 // Build adds lhsm_azblob_build_info.
 func (m *Metrics) Build(version string) {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{

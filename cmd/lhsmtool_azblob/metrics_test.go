@@ -15,7 +15,7 @@ import (
 // TestManualExplainsMetrics holds docs/monitoring.md against what the program says.
 func TestManualExplainsMetrics(t *testing.T) {
 	l := testenv.StartLustre(t, testenv.Options{})
-	p := startProgram(t, l, "--http", "127.0.0.1:0", "--log-format", "json")
+	p := startProgram(t, l, "--http", "127.0.0.1:0", "--trace-endpoint", "http://127.0.0.1:1", "--log-format", "json")
 	var listening struct{ Address string }
 	if err := json.Unmarshal([]byte(p.line("serving HTTP")), &listening); err != nil {
 		t.Fatal(err)

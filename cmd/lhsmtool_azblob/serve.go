@@ -40,6 +40,9 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
+	if _, err := traceAddress(s.TraceEndpoint); err != nil {
+		return err
+	}
 	mount, err := copytool.OpenMount(s.Mount)
 	if err != nil {
 		return err
@@ -56,6 +59,7 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 		metrics.ObserveRequest(e)
 		speed.observe(e)
 	}
+	s.Pool.Traced = s.TraceEndpoint != ""
 	pool := blobstore.NewPool(s.Pool)
 	defer pool.Close()
 	watchPool(metrics, pool)
@@ -91,10 +95,15 @@ func serveMount(ctx context.Context, s *mover.Settings, f *face, archives []*cop
 		return err
 	}
 	defer journal.Close() //nolint:errcheck // what was to be kept is written
+	trace, stopTraces, err := startTraces(s.TraceEndpoint, mount, f.metrics, log)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
 	n, ready := service.NewNotifier(log), make(chan struct{})
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.Limits, Conflict: copytool.ConflictPolicy(s.Conflict),
-		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: f.metrics, Journal: journal,
+		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: f.metrics, Trace: trace, Journal: journal,
 		Ready: func() {
 			n.Ready()
 			close(ready)

@@ -94,6 +94,7 @@ var Table = options.Table[Settings]{
 			opt("state-dir", "DIR", "/var/lib/lhsm-azblob", "directory on a local disk for the journal by which the next start takes over the actions of a process that died", text(func(s *Settings) *string { return &s.StateDir }), anywhere),
 			opt("http", "ADDRESS", "", "host:port for /metrics, /healthz and /status; empty is none", address(func(s *Settings) *string { return &s.HTTP }), anywhere),
 			opt("http-token-file", "FILE", "", "file with a token of 16 characters or more; who shows it sees the paths of files in /status, as does who asks on this machine, and others only see their FIDs", text(func(s *Settings) *string { return &s.HTTPTokenFile }), anywhere),
+			opt("trace-endpoint", "URL", "", "OpenTelemetry collector, such as http://localhost:4318, that gets a trace of each action by OTLP over HTTP, with the storage's request ids; empty is none", urlText{text(func(s *Settings) *string { return &s.TraceEndpoint })}, anywhere),
 			live(opt("log-level", "LEVEL", "info", "lines to log: one per action at info, failures at warn", choice(func(s *Settings) *string { return &s.LogLevel }, []string{"debug", "info", "warn", "error"}), anywhere)),
 			opt("log-format", "FORMAT", "text", "form of log lines, on standard error", choice(func(s *Settings) *string { return &s.LogFormat }, []string{"text", "json"}), anywhere),
 			opt("config", "FILE", "", "configuration file (TOML); flags come before environment, environment before file, file before defaults", nil, oneRun),

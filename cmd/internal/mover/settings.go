@@ -38,6 +38,7 @@ type Settings struct {
 	RunDir, StateDir    string
 	HTTP                string // address; empty: none
 	HTTPTokenFile       string
+	TraceEndpoint       string // URL; empty: none
 	LogLevel, LogFormat string
 }
 

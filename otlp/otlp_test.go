@@ -101,13 +101,20 @@ func TestCollectorFails(t *testing.T) {
 // TestNobodyWaits: a collector that hangs holds up nobody who exports.
 func TestNobodyWaits(t *testing.T) {
 	hold := make(chan struct{})
-	e := start(t, slog.New(slog.DiscardHandler), func(http.ResponseWriter, *http.Request) { <-hold })
+	var calls atomic.Int32
+	e := start(t, slog.New(slog.DiscardHandler), func(http.ResponseWriter, *http.Request) {
+		calls.Add(1)
+		<-hold
+	})
 	const more = 10
 	for range queueSize + 2*batchSize + more {
 		e.Export([]Span{{Name: "x"}})
 	}
 	if n := e.Dropped(); n < more {
 		t.Errorf("%d traces were dropped, want %d or more", n, more)
+	}
+	if n := calls.Load(); n > 1 {
+		t.Errorf("the collector was called %d times meanwhile: somebody waited for it", n)
 	}
 	close(hold)
 	e.Close()

@@ -91,7 +91,7 @@ func TestWhoSeesPaths(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/status", nil)
 		r.RemoteAddr = tt.from
 		if tt.bearer != "" {
-			r.Header.Set("Authorization", "Bearer "+tt.bearer)
+			r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(tt.bearer))
 		}
 		w := httptest.NewRecorder()
 		f.status(w, r)

@@ -191,7 +191,7 @@ func (x *exchange) log(e RequestEvent) {
 	if i, ok := blockNumber(x.request.URL.Query().Get("blockid")); ok {
 		attrs = append(attrs, "block", i)
 	}
-	if part := x.request.Header["x-ms-range"]; len(part) > 0 { // in the SDK's spelling
+	if part := x.request.Header["x-ms-range"]; len(part) > 0 { //nolint:staticcheck // SA1008: the SDK spells it so
 		attrs = append(attrs, "range", part[0])
 	}
 	attrs = append(attrs, "try", e.Try, "status", e.Status, "sent", e.Sent, "received", e.Received, "seconds", e.Duration.Seconds(), "request_id", x.requestID)

@@ -29,16 +29,16 @@ var mayImport = map[string][]string{
 	"cmd/internal/options": {"cmd/internal/manual"},
 	"cmd/internal/service": {},
 	// The command line shows what it finds; the copytool need not know that it is looked at.
-	"severity":           {},
-	"doctor":             {"llapi", "blobstore", "copytool", "severity"},
-	"bench":              {"blobstore"},
-	"verify":             {"llapi", "blobstore", "copytool", "jobs", "severity"},
-	"importer":           {"llapi", "blobstore", "copytool"},
-	"cmd/internal/mover": {"blobstore", "copytool", "cmd/internal/options"},
+	"cmd/internal/severity": {},
+	"cmd/internal/doctor":   {"llapi", "blobstore", "copytool", "cmd/internal/severity"},
+	"cmd/internal/bench":    {"blobstore"},
+	"cmd/internal/verify":   {"llapi", "blobstore", "copytool", "jobs", "cmd/internal/severity"},
+	"cmd/internal/importer": {"llapi", "blobstore", "copytool"},
+	"cmd/internal/mover":    {"blobstore", "copytool", "cmd/internal/options"},
 	// What is traced is copytool's; only the program knows for whom.
-	"otlp":                {},
-	"cmd/lhsmtool_azblob": {"llapi", "blobstore", "copytool", "otlp", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
-	"cmd/lhsmctl":         {"llapi", "jobs", "blobstore", "copytool", "httpapi", "doctor", "bench", "importer", "severity", "verify", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
+	"cmd/internal/otlp":   {},
+	"cmd/lhsmtool_azblob": {"llapi", "blobstore", "copytool", "cmd/internal/otlp", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
+	"cmd/lhsmctl":         {"llapi", "jobs", "blobstore", "copytool", "httpapi", "cmd/internal/doctor", "cmd/internal/bench", "cmd/internal/importer", "cmd/internal/severity", "cmd/internal/verify", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
 	// The stand-in's lfs is a client of our own bindings, so that every test drives them.
 	"testenv/cmd/lfs": {"llapi"},
 	// The benchmark asks for files by the thousand, and measures blobstore alone.

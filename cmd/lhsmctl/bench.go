@@ -14,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"lhsm-azblob/bench"
+	"lhsm-azblob/cmd/internal/bench"
 	"lhsm-azblob/cmd/internal/mover"
 	"lhsm-azblob/cmd/internal/options"
 )

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"lhsm-azblob/bench"
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/cmd/internal/bench"
 	"lhsm-azblob/testenv/azurite"
 )
 

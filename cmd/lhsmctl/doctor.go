@@ -13,9 +13,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lhsm-azblob/cmd/internal/doctor"
 	"lhsm-azblob/cmd/internal/options"
-	"lhsm-azblob/doctor"
-	"lhsm-azblob/severity"
+	"lhsm-azblob/cmd/internal/severity"
 )
 
 const doctorHelp = `Looks at everything between this data mover and its container, by the copytool's own configuration, and says of each thing

@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"lhsm-azblob/cmd/internal/options"
+	"lhsm-azblob/cmd/internal/severity"
 	"lhsm-azblob/httpapi"
 	"lhsm-azblob/jobs"
-	"lhsm-azblob/severity"
 )
 
 // Exit statuses. They are part of the manual: scripts and timers go by them.

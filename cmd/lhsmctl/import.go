@@ -9,10 +9,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/cmd/internal/importer"
 	"lhsm-azblob/cmd/internal/mover"
 	"lhsm-azblob/cmd/internal/options"
 	"lhsm-azblob/copytool"
-	"lhsm-azblob/importer"
 	"lhsm-azblob/jobs"
 )
 

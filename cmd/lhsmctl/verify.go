@@ -17,11 +17,11 @@ import (
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/cmd/internal/mover"
 	"lhsm-azblob/cmd/internal/options"
+	"lhsm-azblob/cmd/internal/severity"
+	"lhsm-azblob/cmd/internal/verify"
 	"lhsm-azblob/copytool"
 	"lhsm-azblob/jobs"
 	"lhsm-azblob/llapi"
-	"lhsm-azblob/severity"
-	"lhsm-azblob/verify"
 )
 
 const verifyHelp = `Proves for each file that what is in the container is what Lustre believes: that the blob which the file names is there, with the ETag, size and checksum

@@ -6,8 +6,8 @@ import (
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/cmd/internal/options"
+	"lhsm-azblob/cmd/internal/otlp"
 	"lhsm-azblob/copytool"
-	"lhsm-azblob/otlp"
 )
 
 // startTraces starts sending traces to a collector; with an empty address it does not.

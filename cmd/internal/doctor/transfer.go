@@ -26,7 +26,7 @@ const (
 	scratchSize   = 32 << 20
 	transferLimit = 2 * time.Minute
 	// slow is a rate at which large files take long enough for users to call.
-	slow = 8 << 20
+	slow = 2 << 20
 	// deleteTime is for the deletion when time is up.
 	deleteTime = 20 * time.Second
 )
@@ -59,7 +59,7 @@ func (s *store) transfer(ctx context.Context) (res result) {
 	up, down := s.scratch.up, s.scratch.down
 	text := fmt.Sprintf("%s to the container, %s back", rate(up), rate(down))
 	if up < slow || down < slow && down > 0 {
-		return warnf("", "%s; a file of 100 GiB takes hours", text)
+		return warnf("", "%s; a file of 100 GiB takes more than half a day", text)
 	}
 	return okf("%s", text)
 }

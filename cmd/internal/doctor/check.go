@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
-	"lhsm-azblob/severity"
+	"lhsm-azblob/cmd/internal/severity"
 )
 
 // A Finding is what a check found.

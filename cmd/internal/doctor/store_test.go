@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
-	"lhsm-azblob/severity"
+	"lhsm-azblob/cmd/internal/severity"
 	"lhsm-azblob/testenv/azurite"
 )
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"lhsm-azblob/blobstore"
-	"lhsm-azblob/severity"
+	"lhsm-azblob/cmd/internal/severity"
 )
 
 // tree writes files below a new directory.

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/cmd/internal/severity"
 	"lhsm-azblob/copytool"
 	"lhsm-azblob/jobs"
 	"lhsm-azblob/llapi"
-	"lhsm-azblob/severity"
 )
 
 // A Store is what is asked of a container.

@@ -7,20 +7,47 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-var shared = sync.OnceValues(func() (*Server, error) { return Run(context.Background(), Options{}) })
+// The server that the tests of a process share.
+var shared struct {
+	sync.Mutex
+	server *Server
+	since  time.Time
+	users  int // tests that have it and have not ended
+}
 
-// Start returns the test process's Azurite, started on first use. It keeps all
-// data in memory until the process ends.
+// youth is how old the shared server may get before the next test has a new one. Every
+// ten minutes it looks for data that nobody names any more, which stops it for half a
+// minute when there are gigabytes of them.
+const youth = 4 * time.Minute
+
+// Start returns the test process's Azurite, started on first use, and again now and
+// then while no test has it. It keeps all data in memory.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	need(t)
-	s, err := shared()
-	if err != nil {
-		t.Fatal(err)
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server != nil && shared.users == 0 && time.Since(shared.since) > youth {
+		shared.server.Stop()
+		shared.server = nil
 	}
-	return s
+	if shared.server == nil {
+		s, err := Run(context.Background(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.server, shared.since = s, time.Now()
+	}
+	shared.users++
+	t.Cleanup(func() {
+		shared.Lock()
+		defer shared.Unlock()
+		shared.users--
+	})
+	return shared.server
 }
 
 // StartWith starts an Azurite for this test alone, and stops it at its end. It

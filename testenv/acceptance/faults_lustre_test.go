@@ -132,7 +132,7 @@ func TestP20RefusedProgressStopsTheTransfer(t *testing.T) {
 					h.Release()
 					c.waitLog("action done", "op="+op, fid)
 				} else {
-					c.waitLog("action failed", "op="+op, fid, "code="+f.code)
+					c.waitLog("msg=\"action ", "op="+op, fid, "code="+f.code) // failed, or canceled
 					h.Release()
 				}
 				if f.code == "Forgotten" { // so nothing more is said of it; but here it is known

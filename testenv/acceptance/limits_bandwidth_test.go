@@ -42,11 +42,18 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *meteredConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.m.moved.Add(int64(n))
+// Write counts piece by piece: a long one returns when all has passed.
+func (c *meteredConn) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = c.Conn.Write(p[n:min(len(p), n+meteredPiece)])
+		c.m.moved.Add(int64(m))
+		n += m
+	}
 	return n, err
 }
+
+const meteredPiece = 16 << 10
 
 // startMeter serves a blobsink behind a meter.
 func startMeter(t *testing.T) (m *meter, url string) {

@@ -155,7 +155,9 @@ func (w *world) leaks(ctx context.Context) error {
 
 // leaks compares metrics with what they may be at rest.
 func (m *mover) leaks(values map[string]float64) error {
-	limits := map[string]float64{"lhsm_azblob_memory_in_use_bytes": 0, "go_goroutines": 20 + slack, "process_open_fds": 20 + slack}
+	// The library cannot free a registration while there is a newer one (llapi's Copytool.Close).
+	kept := 3 * values["lhsm_azblob_registrations_total"]
+	limits := map[string]float64{"lhsm_azblob_memory_in_use_bytes": 0, "go_goroutines": 20 + slack, "process_open_fds": 20 + slack + kept}
 	for _, op := range []string{"ARCHIVE", "RESTORE", "REMOVE"} {
 		limits[fmt.Sprintf("lhsm_azblob_queue_depth{op=%q}", op)] = 0
 		limits[fmt.Sprintf("lhsm_azblob_actions_in_flight{op=%q}", op)] = 0

@@ -40,6 +40,7 @@ func TestReleasedBeforeItsRemove(t *testing.T) {
 	e.lfs("hsm_remove", other)
 	<-h.Caught
 	e.lfs("hsm_remove", p)
+	c.waitLogTimes(2, "received op=REMOVE") // one that has not been sent by then never is
 	e.lfs("hsm_release", p)
 	h.Release()
 	e.lustre.WaitIdle()

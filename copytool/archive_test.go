@@ -304,9 +304,7 @@ func TestArchiveOnTwoMoversAtOnce(t *testing.T) {
 				return err
 			}
 			theirs.Blob = BlobRef{"c", c.ETag}
-			b, err := theirs.Encode()
-			r.setXattr(fid, IdentityXattr, string(b))
-			return err
+			r.record(fid, theirs)
 		}
 		return nil
 	}
@@ -339,11 +337,7 @@ func TestOlderArchiveComesLast(t *testing.T) {
 		theirs.DataVersion = r.files[fid].version
 		r.mu.Unlock()
 		theirs.Blob.Name = "c"
-		b, err := theirs.Encode()
-		if err != nil {
-			t.Error(err)
-		}
-		r.setXattr(fid, IdentityXattr, string(b))
+		r.record(fid, theirs)
 	}
 	r.want(llapi.ActionArchive, fid, syscall.EBUSY)
 	if id := r.identity(fid); id.Blob.Name != "c" {

@@ -228,11 +228,7 @@ func TestArchiveDiedForGood(t *testing.T) {
 		dead := r.item(llapi.ActionArchive, fid)
 		id := r.identity(fid)
 		id.Archives = []uint64{dead.Cookie}
-		b, err := id.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.setXattr(fid, IdentityXattr, string(b))
+		r.record(fid, id)
 		remove := r.item(llapi.ActionRemove, fid)
 		r.send(remove)
 		r.wantNoEnd(remove)

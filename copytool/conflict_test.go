@@ -293,8 +293,7 @@ func TestTwoMoversClearOneName(t *testing.T) {
 			var moved blobstore.Info
 			moved, err = r.store.Copy(ctx, "a", "b", blobstore.CopyOptions{Condition: blobstore.CreateOnly()})
 			theirs.Blob = BlobRef{"b", moved.ETag}
-			text, _ := theirs.Encode()
-			r.setXattr(first, IdentityXattr, string(text))
+			r.record(first, theirs)
 			r.store.touch("b")
 		})
 		return err
@@ -320,11 +319,7 @@ func TestNewerCopyAtTheOwnersName(t *testing.T) {
 	r.store.mu.Lock()
 	r.store.putLocked("a", "first", r.store.blobs["b"].md)
 	r.store.mu.Unlock()
-	text, err := old.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.setXattr(first, IdentityXattr, string(text)) // as it was before the commit
+	r.record(first, old) // as it was before the commit
 	r.archive(r.write("a", "second"))
 	r.stop()
 	r.wantBlob("b", "newer")

@@ -165,6 +165,14 @@ func (l *fakeLustre) setXattr(fid llapi.FID, name, value string) {
 	l.files[fid].xattrs[name] = []byte(value)
 }
 
+// record writes an identity as another mover does.
+func (l *fakeLustre) record(fid llapi.FID, id *Identity) {
+	l.t.Helper()
+	if err := writeIdentity(l, Ref{FID: fid}, id, SetAny); err != nil {
+		l.t.Error(err)
+	}
+}
+
 func (l *fakeLustre) identity(fid llapi.FID) *Identity {
 	l.t.Helper()
 	id, err := readIdentity(l, Ref{FID: fid})

@@ -187,19 +187,23 @@ func (m *Metrics) actionDone(op string, code Code, took time.Duration) {
 	m.durations.of(op).Observe(took.Seconds())
 }
 
+// Moved is how many bytes of bodies have passed to and from Blob storage.
+func (m *Metrics) Moved() int64 { return counted(m.sent) + counted(m.received) }
+
 // totals are what the rates of an [Activity] are made of: bytes, and actions.
 func (m *Metrics) totals() (sent, received, ended int64) {
-	value := func(c prometheus.Counter) int64 {
-		var v dto.Metric
-		if c.Write(&v) != nil {
-			return 0
-		}
-		return int64(v.GetCounter().GetValue())
-	}
 	for _, c := range m.outcomes.all() {
-		ended += value(c)
+		ended += counted(c)
 	}
-	return value(m.sent), value(m.received), ended
+	return counted(m.sent), counted(m.received), ended
+}
+
+func counted(c prometheus.Counter) int64 {
+	var v dto.Metric
+	if c.Write(&v) != nil {
+		return 0
+	}
+	return int64(v.GetCounter().GetValue())
 }
 
 // watch adds what an agent is doing.

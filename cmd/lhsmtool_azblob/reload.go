@@ -30,7 +30,8 @@ type reloader struct {
 	agent       *copytool.Agent
 	level       *slog.LevelVar
 	log         *slog.Logger
-	speed       *meter
+	metrics     *copytool.Metrics
+	speed       meter
 	refused     atomic.Bool // the last one was not taken over
 }
 
@@ -73,7 +74,7 @@ func (r *reloader) reload(ctx context.Context) {
 // condition is what systemctl status shows of.
 func (r *reloader) condition() condition {
 	now := time.Now()
-	c := condition{Status: r.agent.Status(), rate: r.speed.rate(now), rejected: r.refused.Load()}
+	c := condition{Status: r.agent.Status(), rate: r.speed.rate(r.metrics.Moved(), now), rejected: r.refused.Load()}
 	if end := r.containers.firstEnd(); !math.IsInf(end, 1) {
 		c.expires, c.expiry = true, time.Unix(int64(end), 0).Sub(now)
 	}

@@ -53,13 +53,8 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	llapi.SetLogger(slog.New(demoted{log.Handler()}).With("from", "liblustreapi"))
 	metrics := copytool.NewMetrics()
 	metrics.Build(version)
-	speed := &meter{}
 	s.Pool.UserAgent, s.Pool.Logger = programName+"/"+version, log
-	s.Pool.Observe = func(e blobstore.RequestEvent) {
-		metrics.ObserveRequest(e)
-		speed.observe(e)
-	}
-	s.Pool.Traced = s.TraceEndpoint != ""
+	s.Pool.Observe, s.Pool.Traced = metrics.ObserveRequest, s.TraceEndpoint != ""
 	pool := blobstore.NewPool(s.Pool)
 	defer pool.Close()
 	watchPool(metrics, pool)
@@ -84,7 +79,7 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	defer lock.Unlock() //nolint:errcheck // the process ends here, and the lock with it
 	mount.Keep(lock, s.StateDir, log)
 	defer credentials.follow(ctx, log)()
-	r := &reloader{read: read, first: now, last: now, containers: credentials, pool: pool, level: level, log: log, speed: speed}
+	r := &reloader{read: read, first: now, last: now, containers: credentials, pool: pool, level: level, log: log, metrics: metrics}
 	return serveMount(ctx, s, f, archives, r, hangups)
 }
 

@@ -3,28 +3,20 @@ package main
 import (
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"lhsm-azblob/blobstore"
 	"lhsm-azblob/copytool"
 )
 
-// A meter measures how fast bytes pass to and from Blob storage.
+// A meter measures how fast bytes pass to and from Blob storage. It is one reader's alone.
 type meter struct {
-	moved atomic.Int64
-
-	// What the last reading found; of one reader alone.
-	before int64
+	before int64 // what the last reading found
 	at     time.Time
 }
 
-func (m *meter) observe(e blobstore.RequestEvent) { m.moved.Add(e.Sent + e.Received) }
-
-// rate is the bytes per second since the last reading.
-func (m *meter) rate(now time.Time) float64 {
-	moved, span := m.moved.Load(), now.Sub(m.at).Seconds()
-	rate := 0.0
+// rate is the bytes per second since the last reading, of those that have moved so far.
+func (m *meter) rate(moved int64, now time.Time) float64 {
+	span, rate := now.Sub(m.at).Seconds(), 0.0
 	if !m.at.IsZero() && span > 0 {
 		rate = float64(moved-m.before) / span
 	}

@@ -36,14 +36,14 @@ func TestStatusLine(t *testing.T) {
 }
 
 func TestMeter(t *testing.T) {
-	m, now := meter{}, time.Now()
-	m.observe(blobstore.RequestEvent{Sent: 1 << 30})
-	if got := m.rate(now); got != 0 {
+	m, passed, now := meter{}, copytool.NewMetrics(), time.Now()
+	passed.ObserveRequest(blobstore.RequestEvent{Sent: 1 << 30})
+	if got := m.rate(passed.Moved(), now); got != 0 {
 		t.Errorf("rate at first: %g", got)
 	}
-	m.observe(blobstore.RequestEvent{Sent: 1000, Received: 3000})
+	passed.ObserveRequest(blobstore.RequestEvent{Sent: 1000, Received: 3000})
 	for i, want := range []float64{400, 0} {
-		if got := m.rate(now.Add(time.Duration(i+1) * 10 * time.Second)); got != want {
+		if got := m.rate(passed.Moved(), now.Add(time.Duration(i+1)*10*time.Second)); got != want {
 			t.Errorf("rate %d: %g, want %g", i, got, want)
 		}
 	}

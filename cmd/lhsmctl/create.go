@@ -55,8 +55,12 @@ func (s *session) created(j httpapi.Job, wait bool) error {
 }
 
 func (s *session) request() (*httpapi.JobRequest, error) {
+	id, err := archiveID(s.c, "archive-id")
+	if err != nil {
+		return nil, err
+	}
 	q := &httpapi.JobRequest{
-		DryRun: s.c.Bool("dry-run"), RequestID: s.c.String("request-id"), IfBusy: jobs.Busy(s.c.String("if-busy")), ArchiveID: uint32(s.c.Uint("archive-id")),
+		DryRun: s.c.Bool("dry-run"), RequestID: s.c.String("request-id"), IfBusy: jobs.Busy(s.c.String("if-busy")), ArchiveID: id,
 	}
 	if n := s.c.Int("retries"); s.c.IsSet("retries") {
 		q.Retries = &n

@@ -48,7 +48,6 @@ func (p *program) doctorOptions(c *cli.Context) (doctor.Options, error) {
 	o := doctor.Options{
 		Mount: s.Mount, Limits: s.Limits, Pool: s.Pool, RunDir: s.RunDir, StateDir: s.StateDir, HTTP: s.HTTP, Unit: unitOf(s.Mount),
 	}
-	o.Pool.UserAgent = programName + "/" + version
 	for _, a := range s.Archives {
 		o.Archives = append(o.Archives, doctor.Archive{IDs: a.IDs, Prefix: a.Prefix, Container: a.Container})
 	}

@@ -24,7 +24,7 @@ func (p *program) importCommand() *cli.Command {
 	return &cli.Command{
 		Name: "import", Usage: "make released files of the blobs of a container", ArgsUsage: "[MOUNT]", Description: importHelp,
 		Flags: append(moverFlags(),
-			&cli.IntFlag{Name: "archive", Usage: "`ID` of the archive of the configuration to import; it may be left out where there is one"},
+			&cli.UintFlag{Name: "archive", Usage: "`ID` of the archive of the configuration to import; it may be left out where there is one"},
 			&cli.StringFlag{Name: "prefix", Usage: "only paths that begin with the string `PREFIX`"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "make nothing, and say what would be made"},
 			parallelFlag("files that are made at a time"),
@@ -38,6 +38,10 @@ func (p *program) importBlobs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	wanted, err := archiveID(c, "archive")
+	if err != nil {
+		return err
+	}
 	if c.NArg() > 1 {
 		return options.Usagef("%d arguments, and one is wanted: MOUNT", c.NArg())
 	}
@@ -45,7 +49,7 @@ func (p *program) importBlobs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	archive, id, err := chosenArchive(s, uint32(c.Int("archive")))
+	archive, id, err := chosenArchive(s, wanted)
 	if err != nil {
 		return err
 	}
@@ -56,7 +60,6 @@ func (p *program) importBlobs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Pool.UserAgent = programName + "/" + version
 	pool := blobstore.NewPool(s.Pool)
 	defer pool.Close()
 	container, err := blobstore.Open(archive.Container, pool)

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -51,7 +52,7 @@ func (p *program) moverSettings(c *cli.Context, mount string) (*mover.Settings, 
 	if err != nil {
 		return nil, err
 	}
-	s.Mount = mount
+	s.Mount, s.Pool.UserAgent = mount, programName+"/"+version
 	return s, nil
 }
 
@@ -65,6 +66,15 @@ func configFile(c *cli.Context, mount string) (string, error) {
 	default:
 		return filepath.Join(configDir, escapePath(mount)+".conf"), nil
 	}
+}
+
+// archiveID is an archive id that is given as a flag; 0 if it is not.
+func archiveID(c *cli.Context, name string) (uint32, error) {
+	id := c.Uint(name)
+	if id > math.MaxInt32 {
+		return 0, options.Usagef("--%s: %d is not a number from 0 to %d", name, id, math.MaxInt32)
+	}
+	return uint32(id), nil
 }
 
 // mostParallel keeps descriptors and threads within what a process usually has.

@@ -123,11 +123,7 @@ func (p *program) verifySettings(c *cli.Context, paths []string) (*mover.Setting
 		}
 		mount = root
 	}
-	s, err := p.moverSettings(c, mount)
-	if err == nil {
-		s.Pool.UserAgent = programName + "/" + version
-	}
-	return s, err
+	return p.moverSettings(c, mount)
 }
 
 func openContainers(s *mover.Settings, pool *blobstore.Pool) ([]verify.Container, error) {

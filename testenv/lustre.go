@@ -101,10 +101,7 @@ func requireFUSE(t testing.TB) {
 		}
 		err = errors.New("not root; run the tests in `lustre-standin run`, or as root")
 	}
-	if strings.Contains(os.Getenv("TESTENV_REQUIRE"), "lustre") {
-		t.Fatalf("testenv: no stand-in here: %v", err)
-	}
-	t.Skipf("testenv: no stand-in here: %v", err)
+	Missing(t, "lustre", err)
 }
 
 // start starts the daemon and waits until it has mounted.

@@ -2,12 +2,12 @@ package azurite
 
 import (
 	"context"
-	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"lhsm-azblob/testenv"
 )
 
 // The server that the tests of a process share.
@@ -78,12 +78,7 @@ func (s *Server) NewContainer(t testing.TB) string {
 // need skips the test where there is no Node at all.
 func need(t testing.TB) {
 	t.Helper()
-	_, err := exec.LookPath("npm")
-	if err == nil {
-		return
+	if _, err := exec.LookPath("npm"); err != nil {
+		testenv.Missing(t, "azurite", err)
 	}
-	if strings.Contains(os.Getenv("TESTENV_REQUIRE"), "azurite") {
-		t.Fatalf("azurite is required here: %v", err)
-	}
-	t.Skipf("azurite needs Node: %v", err)
 }

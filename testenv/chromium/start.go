@@ -5,9 +5,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,27 +20,12 @@ type Browser struct {
 	pipe *pipe
 }
 
-// install runs install.sh, once per process.
-var install = sync.OnceValues(func() (string, error) {
-	root, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(context.Background(), filepath.Join(strings.TrimSpace(string(root)), "testenv/chromium/install.sh"))
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	return out.String(), cmd.Run()
-})
-
 // Start starts a Chromium that lasts as long as the test. Where none can be
 // had the test is skipped, or fails if TESTENV_REQUIRE names chromium.
 func Start(t testing.TB) *Browser {
 	t.Helper()
-	if out, err := install(); err != nil {
-		if strings.Contains(os.Getenv("TESTENV_REQUIRE"), "chromium") {
-			t.Fatalf("chromium is required here: %v: %s", err, out)
-		}
-		t.Skipf("no chromium here: %v: %s", err, out)
+	if _, err := testenv.Install("chromium"); err != nil {
+		testenv.Missing(t, "chromium", err)
 	}
 	theirs, ours := bothEnds(t)
 	profile := t.TempDir()

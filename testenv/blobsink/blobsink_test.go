@@ -95,6 +95,30 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
+// TestBlockListsComeBack: a block may be named many times, and goes with the blob.
+func TestBlockListsComeBack(t *testing.T) {
+	s := Start(t, Zeros, false)
+	c := newClient(t, s)
+	c.do("GET", "/data/a?comp=blocklist", nil, 404)
+	c.do("PUT", "/data/a?comp=block&blockid=QUE%3D", make([]byte, 5), 201)
+	c.do("PUT", "/data/a?comp=block&blockid=QUI%3D", make([]byte, 3), 201)
+	c.do("PUT", "/data/a?comp=blocklist", []byte("<BlockList><Latest>QUE=</Latest><Latest>QUI=</Latest><Latest>QUE=</Latest></BlockList>"), 201)
+	c.do("PUT", "/data/b", nil, 202, "x-ms-copy-source", s.URL+"/data/a")
+	c.do("PUT", "/data/b?comp=metadata", nil, 200, "x-ms-meta-owner", "7")
+	for _, name := range []string{"a", "b"} {
+		head, list := c.do("GET", "/data/"+name+"?comp=blocklist&blocklisttype=committed", nil, 200)
+		was, _ := c.do("HEAD", "/data/"+name, nil, 200)
+		const want = "<BlockList><CommittedBlocks><Block><Name>QUE=</Name><Size>5</Size></Block><Block><Name>QUI=</Name><Size>3</Size></Block><Block><Name>QUE=</Name><Size>5</Size></Block></CommittedBlocks></BlockList>"
+		if string(list) != want || head.Get("ETag") != was.Get("ETag") || was.Get("Content-Length") != "13" {
+			t.Errorf("%s of %v: %s, %v", name, was, list, head)
+		}
+	}
+	c.do("PUT", "/data/a", []byte("abc"), 201)
+	if _, list := c.do("GET", "/data/a?comp=blocklist", nil, 200); string(list) != "<BlockList><CommittedBlocks></CommittedBlocks></BlockList>" {
+		t.Errorf("after one put: %s", list)
+	}
+}
+
 func TestMetadataCopyDeleteStats(t *testing.T) {
 	s := Start(t, Zeros, false)
 	c := newClient(t, s)

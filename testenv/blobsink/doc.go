@@ -11,7 +11,8 @@
 // What it gives back is zeros or, so that checksums hold, a pattern that
 // [Fill.Reader] and [Fill.WriteTo] can make input files of.
 //
-// Requests served: Put Blob, Put Block, Put Block List, Get Blob, Get Blob
-// Properties, Set Blob Metadata, Delete Blob, Copy Blob, and List Blobs.
+// Requests served: Put Blob, Put Block, Put Block List, Get Block List (of what is
+// committed), Get Blob, Get Blob Properties, Set Blob Metadata, Delete Blob, Copy
+// Blob, and List Blobs.
 // GET /-/stats gives the [Stats] as JSON; it is no request that they count.
 package blobsink

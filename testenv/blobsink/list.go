@@ -120,3 +120,19 @@ func (b *blob) listed(name string) listedBlob {
 	}
 	return l
 }
+
+// blockList is the body of a Get Block List.
+type blockList struct {
+	XMLName   xml.Name      `xml:"BlockList"`
+	Committed []listedBlock `xml:"CommittedBlocks>Block"`
+}
+
+// listBlocks answers a Get Block List. What was staged and not committed is not in it.
+func (s *Sink) listBlocks(req *request) (*blob, []byte, error) {
+	b, err := s.find(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := xml.Marshal(blockList{Committed: b.blocks})
+	return b, body, err
+}

@@ -119,6 +119,10 @@ func (s *Sink) handle(req *request, list []byte) (re reply, err error) {
 	case req.method == http.MethodHead:
 		re.op, re.status = "head-blob", http.StatusOK
 		re.blob, err = s.find(req)
+	case req.method == http.MethodGet && comp == "blocklist":
+		re.op, re.status = "get-block-list", http.StatusOK
+		re.headers = map[string]string{"Content-Type": "application/xml"}
+		re.blob, re.body, err = s.listBlocks(req)
 	case req.method == http.MethodGet:
 		return s.get(req)
 	case req.method == http.MethodDelete:
@@ -155,7 +159,7 @@ func (s *Sink) answer(c net.Conn, req *request, re reply) error {
 	length := re.length + int64(len(re.body))
 	if b := re.blob; b != nil && re.status < http.StatusBadRequest {
 		head = fmt.Appendf(head, "ETag: %s\r\nLast-Modified: %s\r\n", b.etag, b.modified.UTC().Format(http.TimeFormat))
-		if req.method == http.MethodHead || req.method == http.MethodGet {
+		if req.method == http.MethodHead || req.method == http.MethodGet && re.body == nil {
 			head = appendHeaders(head, b.headers)
 		}
 		if req.method == http.MethodHead {

@@ -14,6 +14,13 @@ type blob struct {
 	etag     string
 	modified time.Time
 	headers  map[string]string // x-ms-meta-*, tier, content type, as answers have them
+	blocks   []listedBlock     // of its block list; none after a Put Blob
+}
+
+// listedBlock is a block in a block list.
+type listedBlock struct {
+	Name string // the ID
+	Size int64
 }
 
 // Stats counts what has happened.
@@ -98,13 +105,13 @@ func (s *Sink) put(req *request, size int64) (*blob, error) {
 		return nil, err
 	}
 	delete(s.blocks, req.path)
-	return s.store(req, size, propertiesOf(req)), nil
+	return s.store(req, size, nil, propertiesOf(req)), nil
 }
 
 // store puts a blob into the map. Called with mu held.
-func (s *Sink) store(req *request, size int64, headers map[string]string) *blob {
+func (s *Sink) store(req *request, size int64, blocks []listedBlock, headers map[string]string) *blob {
 	s.etags++
-	b := &blob{size: size, etag: fmt.Sprintf(`"0x8D%013X"`, s.etags), modified: time.Now(), headers: headers}
+	b := &blob{size: size, etag: fmt.Sprintf(`"0x8D%013X"`, s.etags), modified: time.Now(), headers: headers, blocks: blocks}
 	s.blobs[req.path] = b
 	return b
 }
@@ -143,15 +150,17 @@ func (s *Sink) commit(req *request, ids []string) (*blob, error) {
 		return nil, err
 	}
 	var size int64
-	for _, id := range ids {
+	blocks := make([]listedBlock, len(ids))
+	for i, id := range ids {
 		n, ok := s.blocks[req.path][id]
 		if !ok {
 			return nil, refused{400, "InvalidBlockList"}
 		}
+		blocks[i] = listedBlock{id, n}
 		size += n
 	}
 	delete(s.blocks, req.path)
-	return s.store(req, size, propertiesOf(req)), nil
+	return s.store(req, size, blocks, propertiesOf(req)), nil
 }
 
 // find looks a blob up under a request's conditions.
@@ -176,7 +185,7 @@ func (s *Sink) setMetadata(req *request) (*blob, error) {
 	if err := s.check(req); err != nil {
 		return nil, err
 	}
-	return s.store(req, b.size, propertiesOf(req)), nil
+	return s.store(req, b.size, b.blocks, propertiesOf(req)), nil
 }
 
 // remove deletes a blob.
@@ -212,5 +221,5 @@ func (s *Sink) copyBlob(req *request, from string) (*blob, error) {
 		headers = maps.Clone(src.headers)
 	}
 	headers["x-ms-copy-id"], headers["x-ms-copy-status"] = "copy", "success"
-	return s.store(req, src.size, headers), nil
+	return s.store(req, src.size, src.blocks, headers), nil
 }

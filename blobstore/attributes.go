@@ -53,8 +53,10 @@ const (
 	keyPath        = "lhsm_path"
 	keyCookie      = "lhsm_cookie"
 
-	keyCRC64  = "lhsm_crc64"  // written by Upload
-	keyUpload = "lhsm_upload" // written by Upload
+	// Written by Upload.
+	keyCRC64      = "lhsm_crc64"
+	keyUpload     = "lhsm_upload"
+	keyZeroBlocks = "lhsm_zero_blocks"
 )
 
 // modTimeLayout is how the compatible modtime is written: whole seconds and a
@@ -65,7 +67,7 @@ const modTimeLayout = "2006-01-02 15:04:05 -0700"
 const maxMetadata = 8 << 10
 
 // uploadMetadata is what Upload adds.
-const uploadMetadata = len(keyCRC64) + 16 + len(keyUpload) + 2*nonceSize
+const uploadMetadata = len(keyCRC64) + 16 + len(keyUpload) + 2*nonceSize + len(keyZeroBlocks) + len("50000")
 
 // Metadata gives the blob metadata for a, at most 8 KiB with what Upload adds.
 // What does not fit is left out, in this order: extended attributes, the longest

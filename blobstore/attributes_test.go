@@ -102,7 +102,7 @@ func TestMetadataFits(t *testing.T) {
 		{"all xattrs", 5500, 0, xattr(1000), []string{"xattr user.0"}},
 		{"layout", 7000, 0, xattr(10), []string{"xattr user.0", "layout"}},
 		{"layout for the path", 2500, 4096, xattr(10), []string{"xattr user.0", "layout"}},
-		{"times", 10, 5890, xattr(10), []string{"xattr user.0", "layout", "atime"}},
+		{"times", 10, 5874, xattr(10), []string{"xattr user.0", "layout", "atime"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := base

@@ -17,8 +17,8 @@ import (
 
 // The benchmarks run against a sink in the same process, whose CPU they cannot
 // tell from their own; it is small, but compare like with like. For figures of
-// the client alone run "lhsm-azblob/testenv/cmd/blobsink" and set BLOBSINK to
-// the endpoint it prints (and SSL_CERT_FILE to its certificate).
+// the client alone run "lhsm-azblob/testenv/cmd/blobsink -fill pattern" and set
+// BLOBSINK to the endpoint it prints (and SSL_CERT_FILE to its certificate).
 
 func benchContainer(b *testing.B, secure bool, o PoolOptions) *Container {
 	b.Helper()
@@ -36,7 +36,7 @@ func sinkEndpoint(b *testing.B, secure bool, o *PoolOptions) string {
 		}
 		return s
 	}
-	server := blobsink.Start(b, blobsink.Zeros, secure)
+	server := blobsink.Start(b, blobsink.Pattern, secure)
 	if secure {
 		o.TLS = trust(server.CA)
 	}
@@ -68,7 +68,7 @@ func eachScheme(b *testing.B, f func(b *testing.B, secure bool)) {
 func BenchmarkUploadLarge(b *testing.B) {
 	eachScheme(b, func(b *testing.B, secure bool) {
 		c := benchContainer(b, secure, PoolOptions{Transfers: 8})
-		src, size := zeroSource{}, int64(1<<30)
+		src, size := blobsink.Pattern.Content(), int64(1<<30)
 		b.SetBytes(size)
 		start := cpu()
 		for b.Loop() {
@@ -84,7 +84,7 @@ func BenchmarkDownloadLarge(b *testing.B) {
 	eachScheme(b, func(b *testing.B, secure bool) {
 		c := benchContainer(b, secure, PoolOptions{Transfers: 8})
 		size := int64(1 << 30)
-		info, err := c.Upload(b.Context(), "large", zeroSource{}, size, UploadOptions{Condition: Overwrite()})
+		info, err := c.Upload(b.Context(), "large", blobsink.Pattern.Content(), size, UploadOptions{Condition: Overwrite()})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -177,24 +177,11 @@ func inParallel(b *testing.B, goroutines int, f func(ctx context.Context, i int)
 }
 
 func mustUploadBench(b *testing.B, c *Container, size int64) Info {
-	info, err := c.Upload(b.Context(), "small", zeroSource{}, size, UploadOptions{Condition: Overwrite()})
+	info, err := c.Upload(b.Context(), "small", blobsink.Pattern.Content(), size, UploadOptions{Condition: Overwrite()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	return info
-}
-
-// zeroSource is a file of zeros without an end. Reading it copies, as reading a
-// file would.
-type zeroSource struct{}
-
-var zeroPage [1 << 20]byte
-
-func (zeroSource) ReadAt(p []byte, _ int64) (n int, _ error) {
-	for n < len(p) {
-		n += copy(p[n:], zeroPage[:])
-	}
-	return n, nil
 }
 
 // nowhere is a destination that takes everything.

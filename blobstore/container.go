@@ -107,9 +107,11 @@ type Info struct {
 	Size      int64
 	CRC64     uint64 // CRC-64/NVME of the whole blob, as our metadata says it
 	HasCRC64  bool   // false: a blob that Upload did not write
-	Modified  time.Time
-	Tier      string            // "Hot", "Cool", "Cold", "Archive"; empty where unknown
-	Metadata  map[string]string // keys in lower case
+	// ZeroBlocks is how many of its blocks are the same block of zeros; see Upload.
+	ZeroBlocks int
+	Modified   time.Time
+	Tier       string            // "Hot", "Cool", "Cold", "Archive"; empty where unknown
+	Metadata   map[string]string // keys in lower case
 }
 
 // Stat returns what is known of a blob without reading it.
@@ -144,7 +146,13 @@ func (i *Info) setMetadata(md map[string]*string) {
 		plain[k] = deref(v)
 	}
 	i.Metadata = lowerKeys(plain)
+	i.readOwnKeys()
+}
+
+// readOwnKeys takes over what Upload has noted in the metadata.
+func (i *Info) readOwnKeys() {
 	i.CRC64, i.HasCRC64 = crcOf(i.Metadata)
+	i.ZeroBlocks = zeroBlocksOf(i.Metadata)
 }
 
 // Delete deletes a blob and its snapshots. With ifMatch it deletes only the
@@ -182,7 +190,7 @@ func (c *Container) SetMetadata(ctx context.Context, n Name, md map[string]strin
 		return Info{}, c.fail("set metadata", n, err)
 	}
 	info := Info{Name: n, Metadata: lowerKeys(md)}
-	info.CRC64, info.HasCRC64 = crcOf(info.Metadata)
+	info.readOwnKeys()
 	r, err := c.blob(n).SetMetadata((&call{op: "set-metadata"}).context(ctx), pointers(info.Metadata),
 		&blob.SetMetadataOptions{AccessConditions: ifMatches(ifMatch)})
 	if err != nil {

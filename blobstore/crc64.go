@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
+	"sync"
 
 	"github.com/minio/crc64nvme"
 )
@@ -22,6 +23,28 @@ func checksum(b []byte) uint64 { return crc64nvme.Checksum(b) }
 // go in and out cancel.
 func combineCRC64(first, second uint64, secondLen int64) uint64 {
 	return multiply(first, powerOfX(secondLen)) ^ second
+}
+
+// crcSum adds up the CRCs of the pieces of a whole, in any order: each is multiplied
+// by the power that the bytes behind it stand for.
+type crcSum struct {
+	mu    sync.Mutex // guards total
+	total uint64
+}
+
+// add takes a piece with so many bytes behind it.
+func (s *crcSum) add(crc uint64, behind int64) {
+	part := combineCRC64(crc, 0, behind)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total ^= part
+}
+
+// sum is the CRC-64 of the whole, once all pieces are in.
+func (s *crcSum) sum() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
 }
 
 // one is the polynomial 1. Bits are reflected: the highest is the lowest power.

@@ -41,6 +41,16 @@
 // is also in the blob's metadata (lhsm_upload). One whose answer arrived is looked
 // at as well, so that "done" is said of a blob that was seen.
 //
+// # Zeros
+//
+// A block blob has no holes: every byte of it is in a block that its list names. But
+// a list may name one block many times. So of the full blocks that hold nothing but
+// zeros, one is staged, and named for all of them; its number is one that no other
+// block can have. What the caller says is a hole is not even read. The metadata tell
+// how many there are (lhsm_zero_blocks), and a download of a blob that has some asks
+// for the block list and fetches the rest. The CRC of the whole is that of every byte,
+// sent and fetched or not, so a mistake here is a checksum that does not hold.
+//
 // # Integrity
 //
 // Each block travels with its CRC-64/NVME, which the service checks. The CRC of

@@ -25,6 +25,11 @@ type DownloadOptions struct {
 	// nothing was written, and the caller sets its length.
 	Holes bool
 
+	// ZeroBlocks is how many blocks of zeros the blob has, as its [Info] says. If
+	// there are any, and Holes and CheckCRC64 are set, its block list is asked for
+	// and they are not fetched.
+	ZeroBlocks int
+
 	// Progress is told how many bytes have been moved so far: each time a larger
 	// number, from one goroutine at a time.
 	Progress func(total int64)
@@ -50,8 +55,9 @@ type download struct {
 	name     Name
 	dst      io.WriterAt
 	options  DownloadOptions
-	info     Info // from the answer that has the first byte
+	info     Info // from the answer that has the first byte, if that is fetched
 	progress progress
+	crc      crcSum
 }
 
 func (d *download) run(ctx context.Context) (Info, error) {
@@ -60,47 +66,45 @@ func (d *download) run(ctx context.Context) (Info, error) {
 		return Info{}, fmt.Errorf("no ETag, or size %d", o.Size)
 	}
 	d.info = Info{Name: d.name, Size: o.Size}
-	crc, err := d.fetchAll(ctx, d.Container.options.BlockSize)
-	if err != nil {
+	if err := d.fetchAll(ctx); err != nil {
 		return Info{}, err
 	}
-	if o.CheckCRC64 && crc != o.CRC64 {
+	if crc := d.crc.sum(); o.CheckCRC64 && crc != o.CRC64 {
 		return Info{}, &Error{Kind: ErrChecksum, Err: fmt.Errorf("%w: the bytes have CRC-64 %016x, not %016x", ErrChecksum, crc, o.CRC64)}
 	}
 	return d.info, nil
 }
 
-// fetchAll gets all pieces, in parallel, and combines their CRCs. A small blob is
-// one piece, an empty one too: that it is there is worth a request.
-func (d *download) fetchAll(ctx context.Context, piece int64) (crc uint64, err error) {
-	size := d.options.Size
-	count := max(1, int((size+piece-1)/piece))
-	crcs := make([]uint64, count)
+// fetchAll gets all pieces, in parallel, and adds up their CRCs. That of zeros which
+// are not fetched is part of the sum, so the whole still is proved.
+func (d *download) fetchAll(ctx context.Context) (err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(int(d.pool.transfers.Load()) + runtime.GOMAXPROCS(0))
-	for i := range count {
-		offset := int64(i) * piece
-		buf, aerr := d.pool.memory.acquire(gctx, min(piece, size-offset))
+	for p, zero := range d.pieces(d.zeroRuns(ctx)) {
+		behind := d.options.Size - p.end()
+		if zero {
+			d.crc.add(crcOfZeros(p.length), behind)
+			d.progress.add(p.length)
+			continue
+		}
+		buf, aerr := d.pool.memory.acquire(gctx, p.length)
 		if aerr != nil {
 			err = aerr
 			break
 		}
 		g.Go(func() error {
 			defer buf.release()
-			if err := d.fetch(gctx, buf.bytes, offset); err != nil {
+			if err := d.fetch(gctx, buf.bytes, p.offset); err != nil {
 				return err
 			}
-			crcs[i] = checksum(buf.bytes)
-			return d.write(gctx, buf.bytes, offset)
+			d.crc.add(checksum(buf.bytes), behind)
+			return d.write(gctx, buf.bytes, p.offset)
 		})
 	}
 	if werr := g.Wait(); werr != nil {
-		return 0, werr
+		return werr
 	}
-	for i, sum := range crcs {
-		crc = combineCRC64(crc, sum, min(piece, size-int64(i)*piece))
-	}
-	return crc, err
+	return err
 }
 
 // fetch fills data with the blob's bytes from offset on. When a body breaks off,

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
@@ -37,6 +38,12 @@ type UploadOptions struct {
 	// goroutines at once. A file that goes in one request has none.
 	Staged func(StagedBlock)
 
+	// NextData is where the next bytes are, at an offset or behind it, that may be
+	// other than zero: from start to end, and none before. start is the size or more
+	// if there are none. A block that lies before them is not read. It is called from
+	// one goroutine, and only for files of several blocks; nil: read everything.
+	NextData func(offset int64) (start, end int64)
+
 	// Resume are blocks of an earlier upload of the same bytes to the same name.
 	// Each of them is read again, and left where it is if the service still has it
 	// and its CRC is that of the bytes read; else it is sent.
@@ -47,7 +54,8 @@ type UploadOptions struct {
 // at once, or not at all.
 //
 // Metadata gets two keys more: lhsm_crc64, the file's CRC-64 in 16 hex digits,
-// and lhsm_upload, which is this upload's own.
+// and lhsm_upload, which is this upload's own. A file with blocks of zeros, which
+// are not sent, has their number in a third: lhsm_zero_blocks.
 //
 // Errors: [ErrExists] and [ErrChanged] when the condition does not hold,
 // [ErrShortSource] when src has fewer than size bytes, [ErrTooLarge] before the
@@ -76,6 +84,11 @@ type upload struct {
 	staged    map[int]uint64 // CRCs of the blocks that the service has already
 	leftovers bool           // the name is taken, and there is no blob
 	progress  progress
+	crc       crcSum
+
+	zeroCRC            uint64       // of a block of zeros
+	zeroBlocks         atomic.Int64 // how often the list has the block of zeros
+	dataStart, dataEnd int64        // what NextData said last
 }
 
 // count is the number of blocks.
@@ -97,15 +110,19 @@ func (c *Container) newUpload(n Name, src io.ReaderAt, size int64, o UploadOptio
 		Container: c, name: n, src: src, size: size, blockSize: blockSize, options: o,
 		nonce:    newNonce(),
 		progress: progress{report: o.Progress},
+		zeroCRC:  crcOfZeros(blockSize),
 	}
-	u.metadata = u.describe(0)
-	return u, checkMetadata(u.metadata)
+	return u, checkMetadata(u.describe(0, int64(u.count())))
 }
 
-// describe gives the caller's metadata with our two keys.
-func (u *upload) describe(crc uint64) map[string]string {
+// describe gives the caller's metadata with our own keys.
+func (u *upload) describe(crc uint64, zeroBlocks int64) map[string]string {
 	md := maps.Clone(lowerKeys(u.options.Metadata))
 	md[keyCRC64], md[keyUpload] = formatCRC64(crc), u.nonce.String()
+	delete(md, keyZeroBlocks) // of whatever blob the caller's metadata are from
+	if zeroBlocks > 0 {
+		md[keyZeroBlocks] = formatNumber(uint64(zeroBlocks))
+	}
 	return md
 }
 
@@ -122,11 +139,11 @@ func (u *upload) run(ctx context.Context) (Info, error) {
 			return info, err
 		}
 	}
-	ids, crc, err := u.stageAll(ctx)
+	ids, err := u.stageAll(ctx)
 	if err != nil {
 		return Info{}, err
 	}
-	return u.commit(ctx, ids, crc)
+	return u.commit(ctx, ids, u.crc.sum())
 }
 
 // putBlob sends the file in one request.
@@ -167,15 +184,22 @@ func (u *upload) putBlob(ctx context.Context) (Info, error) {
 	return u.info(crc, string(deref(r.ETag)), deref(r.VersionID), deref(r.LastModified)), nil
 }
 
-// stageAll sends all blocks, in parallel, and combines their CRCs.
-func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err error) {
+// stageAll sends all blocks, in parallel, and adds up their CRCs. It returns the
+// block list.
+func (u *upload) stageAll(ctx context.Context) (ids []string, err error) {
 	u.takeUp(ctx)
-	count := u.count()
-	ids, crcs := make([]string, count), make([]uint64, count)
+	ids = make([]string, u.count())
 	g, gctx := errgroup.WithContext(ctx)
 	// Some more than there are slots: those read while the others send.
 	g.SetLimit(int(u.pool.transfers.Load()) + runtime.GOMAXPROCS(0))
-	for i := range count {
+	for i := range ids {
+		if u.inHole(i) {
+			ids[i] = u.nonce.blockID(zeroBlock)
+			if u.settled(i, u.blockSize, u.zeroCRC); u.zeroBlocks.Add(1) == 1 {
+				g.Go(func() error { return u.stageHole(gctx) })
+			}
+			continue
+		}
 		// Waiting for memory here, before the goroutine starts, bounds both, and
 		// ends the loop as soon as a block fails, because that cancels gctx.
 		buf, aerr := u.pool.memory.acquire(gctx, u.lengthOf(i))
@@ -183,39 +207,51 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, crc uint64, err er
 			err = aerr
 			break
 		}
-		ids[i] = u.nonce.blockID(i)
 		g.Go(func() error {
 			defer buf.release()
 			var err error
-			crcs[i], err = u.stage(gctx, i, buf.bytes)
+			ids[i], err = u.stage(gctx, i, buf.bytes)
 			return err
 		})
 	}
 	if werr := g.Wait(); werr != nil {
-		return nil, 0, werr // the reason why acquire failed, if it did
+		return nil, werr // the reason why acquire failed, if it did
 	}
-	for i, sum := range crcs {
-		crc = combineCRC64(crc, sum, u.lengthOf(i))
-	}
-	return ids, crc, err
+	return ids, err
 }
 
-// stage reads one block and sends it, if the service does not have it.
-func (u *upload) stage(ctx context.Context, i int, data []byte) (crc uint64, err error) {
+// stage reads one block and sends it, if the service does not have it. It returns
+// the ID of the block that has the bytes.
+func (u *upload) stage(ctx context.Context, i int, data []byte) (id string, err error) {
 	if err := u.read(ctx, data, int64(i)*u.blockSize); err != nil {
-		return 0, err
+		return "", err
 	}
-	crc = checksum(data)
-	if !u.isStaged(i, crc) {
-		if err := u.send(ctx, i, data, crc); err != nil {
-			return 0, err
+	crc := checksum(data)
+	number := i
+	switch {
+	case u.isZero(data, crc):
+		if number = zeroBlock; u.zeroBlocks.Add(1) == 1 {
+			err = u.send(ctx, number, data, crc)
 		}
-		u.tellStaged(i, crc)
+	case !u.isStaged(i, crc):
+		if err = u.send(ctx, number, data, crc); err == nil {
+			u.tellStaged(i, crc)
+		}
 	}
-	u.progress.add(int64(len(data)))
-	return crc, nil
+	if err != nil {
+		return "", err
+	}
+	u.settled(i, int64(len(data)), crc)
+	return u.nonce.blockID(number), nil
 }
 
+// settled notes that the i-th block, of so many bytes, needs nothing more.
+func (u *upload) settled(i int, length int64, crc uint64) {
+	u.crc.add(crc, u.size-int64(i)*u.blockSize-length)
+	u.progress.add(length)
+}
+
+// send stages the block with that number.
 func (u *upload) send(ctx context.Context, i int, data []byte, crc uint64) error {
 	cl := &call{op: "put-block", bytes: int64(len(data)), data: data}
 	defer cl.end()
@@ -258,7 +294,7 @@ func (u *upload) read(ctx context.Context, data []byte, offset int64) error {
 
 // lastLook is the last moment at which nothing has happened.
 func (u *upload) lastLook(crc uint64) error {
-	u.metadata = u.describe(crc)
+	u.metadata = u.describe(crc, u.zeroBlocks.Load())
 	if u.options.BeforeCommit == nil {
 		return nil
 	}
@@ -271,7 +307,7 @@ func (u *upload) lastLook(crc uint64) error {
 func (u *upload) info(crc uint64, etag, version string, modified time.Time) Info {
 	return Info{
 		Name: u.name, ETag: etag, VersionID: version, Size: u.size, Modified: modified,
-		CRC64: crc, HasCRC64: true, Tier: string(deref(u.tier())), Metadata: u.metadata,
+		CRC64: crc, HasCRC64: true, ZeroBlocks: int(u.zeroBlocks.Load()), Tier: string(deref(u.tier())), Metadata: u.metadata,
 	}
 }
 

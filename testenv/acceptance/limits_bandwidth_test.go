@@ -58,7 +58,7 @@ const meteredPiece = 16 << 10
 // startMeter serves a blobsink behind a meter.
 func startMeter(t *testing.T) (m *meter, url string) {
 	t.Helper()
-	sink, err := blobsink.New(blobsink.Zeros, 0)
+	sink, err := blobsink.New(blobsink.Dotted, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestBandwidth(t *testing.T) {
 	}
 	m, url := startMeter(t)
 	e := newSinkEnv(t, url, testenv.Options{})
-	released := e.sparse("released", 8, 64<<20)
+	released := e.dotted("released", 8, 64<<20)
 	c := e.startQuiet()
 	began := time.Now()
 	e.request("archive", released...)
@@ -94,7 +94,7 @@ func TestBandwidth(t *testing.T) {
 	for _, limit := range []int64{512 << 10, 8 << 20} {
 		c := e.startQuiet("--bandwidth", strconv.FormatInt(limit, 10))
 		e.request("restore", released...)
-		e.request("archive", e.sparse("new"+strconv.FormatInt(limit, 10), 8, 64<<20)...)
+		e.request("archive", e.dotted("new"+strconv.FormatInt(limit, 10), 8, 64<<20)...)
 		first := e.measure(m, 3) // until the buffers of sockets are full
 		rate := e.measure(m, seconds)
 		t.Logf("limit %d bytes/s: %.1f %% of it over %d s, %.1f %% over the first 3; without a limit %.0f %%",

@@ -23,7 +23,7 @@ func TestMemoryStaysWithinTheLimit(t *testing.T) {
 		e := startSink(t)
 		c := e.startQuiet(limit.args...)
 		idle := c.peakMemory()
-		files := slices.Concat(e.sparse("large", 20, 96<<20), e.sparse("middle", 80, 8<<20), e.sparse("small", 900, 64<<10))
+		files := slices.Concat(e.dotted("large", 20, 96<<20), e.dotted("middle", 80, 8<<20), e.dotted("small", 900, 64<<10))
 		e.request("archive", files...)
 		e.waitLongUntilIdle()
 		archived := c.peakMemory()

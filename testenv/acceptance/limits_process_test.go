@@ -14,13 +14,14 @@ func TestThreadsAndFilesAreBounded(t *testing.T) {
 	e := startSink(t)
 	args := []string{"--archives", "24", "--restores", "24", "--transfers", "8", "--memory", "64MiB", "--block-size", "64KiB"}
 	c := e.startQuiet(args...)
-	released := e.sparse("released", lanes, 4<<20)
+	released := e.dotted("released", lanes, 4<<20)
+	waiting := slices.Concat(e.dotted("large", lanes, 4<<20), e.zeros("small", 1000, 1000))
 	e.request("archive", released...)
 	e.lustre.WaitIdle()
 	e.request("release", released...)
 	e.lustre.Fault("read", "delay=20s")
 	e.lustre.Fault("write", "delay=20s")
-	e.request("archive", slices.Concat(e.sparse("large", lanes, 4<<20), e.sparse("small", 1000, 1000))...)
+	e.request("archive", waiting...)
 	e.request("restore", released...)
 	c.waitMetric(`lhsm_azblob_actions_in_flight{op="ARCHIVE"}`, lanes)
 	var threads int

@@ -21,7 +21,7 @@ func TestLongQueue(t *testing.T) {
 	held := []string{"--bandwidth", "64KiB"} // one file in a second
 	c := e.startQuiet(held...)
 	idle := c.status("VmRSS:") << 10
-	files := e.sparse("queue", n, 64<<10)
+	files := e.zeros("queue", n, 64<<10)
 	e.request("archive", files...)
 	c.waitMetric(`lhsm_azblob_queue_depth{op="ARCHIVE"}`, float64(n*9/10))
 	peak := c.status("VmHWM:") << 10

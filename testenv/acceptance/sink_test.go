@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 )
 
 // newSinkEnv is an env for loads: its container is a blobsink, whose blobs are
-// zeros, and its copytool is built as it is for users, without the race detector,
+// dotted, and its copytool is built as it is for users, without the race detector,
 // which takes many times the memory.
 func newSinkEnv(t *testing.T, url string, o testenv.Options) *env {
 	t.Helper()
@@ -31,7 +32,7 @@ func newSinkEnv(t *testing.T, url string, o testenv.Options) *env {
 // startSink is newSinkEnv with a coordinator that sends everything at once.
 func startSink(t *testing.T) *env {
 	t.Helper()
-	return newSinkEnv(t, blobsink.Start(t, blobsink.Zeros, false).URL,
+	return newSinkEnv(t, blobsink.Start(t, blobsink.Dotted, false).URL,
 		testenv.Options{Params: map[string]string{"mdt.*.hsm.max_requests": "200000", "mdt.*.hsm.grace_delay": "1"}})
 }
 
@@ -41,8 +42,25 @@ func (e *env) startQuiet(args ...string) *copytool {
 	return e.startCopytool(e.lustre.Mount(), append([]string{"--log-level", "info", "--http", "127.0.0.1:0"}, args...)...)
 }
 
-// sparse makes n files of zeros, all of a size, in a directory of their own.
-func (e *env) sparse(dir string, n, size int) (paths []string) {
+// dotted makes n files of a size, in a directory of their own, that have data in
+// every block and take a sixteenth of their size. They are what the sink's blobs are.
+func (e *env) dotted(dir string, n, size int) (paths []string) {
+	e.t.Helper()
+	paths = e.zeros(dir, n, size)
+	for _, p := range paths {
+		f, err := os.OpenFile(p, os.O_WRONLY, 0)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		if err := errors.Join(blobsink.Dotted.WriteTo(f, int64(size)), f.Close()); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	return paths
+}
+
+// zeros makes n files of zeros, all of a size, in a directory of their own.
+func (e *env) zeros(dir string, n, size int) (paths []string) {
 	e.t.Helper()
 	e.directory(dir)
 	e.command("bulk-create", "/"+dir, "f", "0", strconv.Itoa(n), strconv.Itoa(size))

@@ -61,7 +61,7 @@ func fillBytes(f Fill, n int64) []byte {
 
 func TestBlobsComeBack(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		for _, fill := range []Fill{Zeros, Pattern} {
+		for _, fill := range []Fill{Zeros, Pattern, Dotted} {
 			s := Start(t, fill, secure)
 			c := newClient(t, s)
 			data := fillBytes(fill, 5<<20+5)
@@ -225,12 +225,12 @@ func TestFilesHaveTheBytesOfBlobs(t *testing.T) {
 }
 
 func TestFillNames(t *testing.T) {
-	for _, f := range []Fill{Zeros, Pattern, Sparse} {
+	for _, f := range []Fill{Zeros, Pattern, Sparse, Dotted} {
 		if got, err := ParseFill(f.String()); err != nil || got != f {
 			t.Errorf("%v is parsed as %v, %v", f, got, err)
 		}
 	}
-	if _, err := ParseFill("gold"); err == nil || !strings.Contains(err.Error(), "zeros, pattern, sparse") {
+	if _, err := ParseFill("gold"); err == nil || !strings.Contains(err.Error(), "zeros, pattern, sparse, dotted") {
 		t.Errorf("gold: %v", err)
 	}
 }

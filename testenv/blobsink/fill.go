@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,22 +21,8 @@ const (
 	Zeros   Fill = iota // nothing but zeros
 	Pattern             // the same MiB of random bytes again and again
 	Sparse              // that MiB, then zeros, every SparsePeriod
+	Dotted              // a page of it, then zeros, every 64 KiB: data everywhere, and few of them
 )
-
-// fillNames are what ParseFill understands, in the order of the fills.
-var fillNames = []string{"zeros", "pattern", "sparse"}
-
-// ParseFill gives the fill of that name: zeros, pattern or sparse.
-func ParseFill(name string) (Fill, error) {
-	i := slices.Index(fillNames, name)
-	if i < 0 {
-		return 0, fmt.Errorf("%q is no fill: it is %s", name, strings.Join(fillNames, ", "))
-	}
-	return Fill(i), nil
-}
-
-// String is the name.
-func (f Fill) String() string { return fillNames[f] }
 
 const (
 	patternSize = 1 << 20
@@ -45,27 +30,49 @@ const (
 	SparsePeriod = 100 << 20
 )
 
-// period is after how many bytes the fill repeats, and the size of the file that
-// answers are sent from: that of the pattern is several of them.
-func (f Fill) period() int64 {
-	if f == Sparse {
-		return SparsePeriod
-	}
-	return 4 * patternSize
+// fills are by their numbers. Data are at the beginning of each period, and zeros
+// behind them; without a period it is all the same.
+var fills = []struct {
+	name         string
+	period, data int64
+}{
+	Zeros:   {name: "zeros"},
+	Pattern: {name: "pattern"},
+	Sparse:  {"sparse", SparsePeriod, patternSize},
+	Dotted:  {"dotted", 64 << 10, 4 << 10},
 }
+
+// ParseFill gives the fill of that name.
+func ParseFill(name string) (Fill, error) {
+	var names []string
+	for f, fill := range fills {
+		if fill.name == name {
+			return Fill(f), nil
+		}
+		names = append(names, fill.name)
+	}
+	return 0, fmt.Errorf("%q is no fill: it is %s", name, strings.Join(names, ", "))
+}
+
+// String is the name.
+func (f Fill) String() string { return fills[f].name }
+
+// sourceSize is the size of the file that answers are sent from: several of what
+// repeats, unless that is large.
+func (f Fill) sourceSize() int64 { return max(fills[f].period, 4*patternSize) }
 
 // DataAt is where the next byte that need not be zero is, at off or behind it.
 func (f Fill) DataAt(off int64) int64 {
-	if f == Sparse && off%SparsePeriod >= patternSize {
-		return off - off%SparsePeriod + SparsePeriod
+	if p := fills[f]; p.period > 0 && off%p.period >= p.data {
+		return off - off%p.period + p.period
 	}
 	return off
 }
 
 // HoleAt is where the data end that are at off.
 func (f Fill) HoleAt(off int64) int64 {
-	if f == Sparse {
-		return off - off%SparsePeriod + patternSize
+	if p := fills[f]; p.period > 0 {
+		return off - off%p.period + p.data
 	}
 	return math.MaxInt64
 }
@@ -99,6 +106,7 @@ func (c content) ReadAt(p []byte, off int64) (n int, _ error) {
 			n += len(rest)
 			continue
 		}
+		rest = rest[:min(int64(len(rest)), c.fill.HoleAt(at)-at)]
 		n += copy(rest, c.pattern[at%patternSize:])
 	}
 	return n, nil
@@ -116,7 +124,7 @@ func newSource(f Fill) (*source, error) {
 		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "blobsink")
-	if err := f.WriteTo(file, f.period()); err != nil {
+	if err := f.WriteTo(file, f.sourceSize()); err != nil {
 		return nil, fmt.Errorf("fill the file in memory: %w", err)
 	}
 	dup, err := unix.Dup(fd) // the file's own would be closed by its finalizer
@@ -124,12 +132,12 @@ func newSource(f Fill) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	mapped, err := unix.Mmap(dup, 0, int(f.period()), unix.PROT_READ, unix.MAP_SHARED)
+	mapped, err := unix.Mmap(dup, 0, int(f.sourceSize()), unix.PROT_READ, unix.MAP_SHARED)
 	return &source{dup, mapped}, err
 }
 
 // WriteTo makes an empty file one of n bytes of the fill, with holes where the
-// fill is sparse.
+// fill has zeros.
 func (f Fill) WriteTo(file *os.File, n int64) error {
 	c := f.Content()
 	buf := make([]byte, patternSize)

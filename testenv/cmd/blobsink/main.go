@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	secure := flags.Bool("tls", false, "serve HTTPS; needs -ca")
 	caFile := flags.String("ca", "", "file to write the certificate to that clients must trust")
 	latency := flags.Duration("latency", 0, "time to hold every answer back")
-	content := flags.String("fill", "zeros", "what blobs are made of: zeros, pattern, or sparse, which is a MiB of pattern at the start of every 100 MiB")
+	content := flags.String("fill", "zeros", "what blobs are made of: zeros, pattern, sparse, which is a MiB of pattern at the start of every 100 MiB, or dotted, which is 4 KiB of it at that of every 64 KiB")
 	size := flags.Int64("make", 0, "write so many bytes of blob to standard output, and end")
 	_ = flags.Parse(args) // exits by itself
 

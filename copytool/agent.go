@@ -27,8 +27,11 @@ type Options struct {
 	// RenewInterval is the time without any action after which the registration is
 	// renewed (5 min).
 	RenewInterval time.Duration
-	Log           *slog.Logger // none
-	Metrics       *Metrics     // none
+	// HolesAfter is the time without a change after which it is believed where the file
+	// system says that a file has holes. 0: always.
+	HolesAfter time.Duration
+	Log        *slog.Logger // none
+	Metrics    *Metrics     // none
 	// Trace is told of every action when it is over. It must be fast. nil: nobody is.
 	Trace func(Trace)
 	// Ready is called once, when the first registration stands.

@@ -21,8 +21,11 @@ type fakeStore struct {
 	mu       sync.Mutex // guards all below
 	blobs    map[blobstore.Name]*fakeBlob
 	etags    int
-	resumed  []blobstore.StagedBlock // what the last upload was resumed from
-	requests []string                // "put a", "head a", "get a", "copy a b", "delete a"
+	resumed  []blobstore.StagedBlock    // what the last upload was resumed from
+	nextData func(int64) (int64, int64) // by which the last upload could find holes
+	zeros    int                        // blocks of zeros that uploads find
+	fetched  blobstore.DownloadOptions  // of the last download
+	requests []string                   // "put a", "head a", "get a", "copy a b", "delete a"
 	// before is called without the lock, before each request; its error is the request's.
 	before func(ctx context.Context, op string, n blobstore.Name) error
 	// beforeCommit is called when all bytes of an upload are read.
@@ -35,6 +38,7 @@ type fakeBlob struct {
 	content string
 	etag    string
 	md      map[string]string
+	zeros   int
 }
 
 func newFakeStore(t *testing.T) *fakeStore {
@@ -46,7 +50,8 @@ var crcTable = crc64.MakeTable(crc64.ECMA)
 func (b *fakeBlob) info(n blobstore.Name) blobstore.Info {
 	return blobstore.Info{
 		Name: n, ETag: b.etag, Size: int64(len(b.content)), CRC64: crc64.Checksum([]byte(b.content), crcTable), HasCRC64: b.md["lhsm_crc64"] != "",
-		Metadata: maps.Clone(b.md),
+		ZeroBlocks: b.zeros,
+		Metadata:   maps.Clone(b.md),
 	}
 }
 
@@ -142,7 +147,7 @@ func (s *fakeStore) Upload(ctx context.Context, n blobstore.Name, src io.ReaderA
 		return blobstore.Info{}, err
 	}
 	s.mu.Lock()
-	s.resumed = o.Resume
+	s.resumed, s.nextData = o.Resume, o.NextData
 	s.mu.Unlock()
 	buf := make([]byte, size)
 	if k, err := src.ReadAt(buf, 0); int64(k) < size {
@@ -177,7 +182,9 @@ func (s *fakeStore) commit(n blobstore.Name, content string, o blobstore.UploadO
 	}
 	md := map[string]string{"lhsm_crc64": "set"}
 	maps.Copy(md, o.Metadata)
-	return s.putLocked(n, content, md).info(n), nil
+	b := s.putLocked(n, content, md)
+	b.zeros = s.zeros
+	return b.info(n), nil
 }
 
 func (s *fakeStore) Download(ctx context.Context, n blobstore.Name, dst io.WriterAt, o blobstore.DownloadOptions) (blobstore.Info, error) {
@@ -186,6 +193,7 @@ func (s *fakeStore) Download(ctx context.Context, n blobstore.Name, dst io.Write
 	}
 	s.mu.Lock()
 	b := s.blobs[n]
+	s.fetched = o
 	s.mu.Unlock()
 	switch {
 	case b == nil:
@@ -245,5 +253,7 @@ func (s *fakeStore) Copy(ctx context.Context, src, dst blobstore.Name, o blobsto
 	if err := s.permits("copy", dst, o.Condition); err != nil {
 		return blobstore.Info{}, err
 	}
-	return s.putLocked(dst, b.content, maps.Clone(b.md)).info(dst), nil
+	copied := s.putLocked(dst, b.content, maps.Clone(b.md))
+	copied.zeros = b.zeros
+	return copied.info(dst), nil
 }

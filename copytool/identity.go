@@ -43,6 +43,7 @@ type Identity struct {
 	Size        int64 // bytes
 	CRC64       uint64
 	HasCRC64    bool
+	ZeroBlocks  int    // of the blob, as [blobstore.Info] has them
 	DataVersion uint64 // of the file when it was archived
 	Time        time.Time
 	// Layout is the stripe layout to restore into. LayoutInBlob says that it
@@ -69,6 +70,7 @@ type identityForm struct {
 	VersionID    string         `json:"ver,omitempty"`
 	Size         int64          `json:"size"`
 	CRC64        string         `json:"crc,omitempty"`
+	ZeroBlocks   int            `json:"zeros,omitempty"`
 	DataVersion  uint64         `json:"dv"`
 	Time         time.Time      `json:"t"`
 	Layout       []byte         `json:"lov,omitempty"`
@@ -91,14 +93,14 @@ func ParseIdentity(b []byte) (Identity, error) {
 	if f.Version != identityVersion {
 		return Identity{}, fmt.Errorf("parse %s: form %d, this copytool knows form %d; a newer one wrote it", IdentityXattr, f.Version, identityVersion)
 	}
-	if f.Account == "" || f.Container == "" || f.Name == "" || f.ETag == "" || f.Size < 0 {
+	if f.Account == "" || f.Container == "" || f.Name == "" || f.ETag == "" || f.Size < 0 || f.ZeroBlocks < 0 {
 		return Identity{}, fmt.Errorf("parse %s: it names no blob", IdentityXattr)
 	}
 	if err := f.Name.Check(); err != nil {
 		return Identity{}, fmt.Errorf("parse %s: %w", IdentityXattr, err)
 	}
 	id := Identity{
-		Account: f.Account, Container: f.Container, Blob: BlobRef{f.Name, f.ETag}, VersionID: f.VersionID, Size: f.Size,
+		Account: f.Account, Container: f.Container, Blob: BlobRef{f.Name, f.ETag}, VersionID: f.VersionID, Size: f.Size, ZeroBlocks: f.ZeroBlocks,
 		DataVersion: f.DataVersion, Time: f.Time, Layout: f.Layout, LayoutInBlob: f.LayoutInBlob, Superseded: f.Superseded, Archives: f.Archives,
 	}
 	if f.CRC64 != "" {
@@ -115,7 +117,7 @@ func ParseIdentity(b []byte) (Identity, error) {
 func (id Identity) Encode() ([]byte, error) {
 	f := identityForm{
 		Version: identityVersion, Account: id.Account, Container: id.Container, Name: id.Blob.Name, ETag: id.Blob.ETag, VersionID: id.VersionID,
-		Size: id.Size, DataVersion: id.DataVersion, Time: id.Time.UTC().Truncate(time.Second), Layout: id.Layout, LayoutInBlob: id.LayoutInBlob,
+		Size: id.Size, ZeroBlocks: id.ZeroBlocks, DataVersion: id.DataVersion, Time: id.Time.UTC().Truncate(time.Second), Layout: id.Layout, LayoutInBlob: id.LayoutInBlob,
 		Superseded: id.Superseded, Archives: id.Archives,
 	}
 	if id.HasCRC64 {
@@ -145,7 +147,7 @@ func (id *Identity) pointsAt(a *Archive, name blobstore.Name) bool {
 func identityOf(a *Archive, info blobstore.Info, version uint64, layout []byte) *Identity {
 	id := &Identity{
 		Account: a.Account, Container: a.Container, Blob: BlobRef{info.Name, info.ETag}, VersionID: info.VersionID,
-		Size: info.Size, CRC64: info.CRC64, HasCRC64: info.HasCRC64, DataVersion: version, Time: time.Now(),
+		Size: info.Size, CRC64: info.CRC64, HasCRC64: info.HasCRC64, ZeroBlocks: info.ZeroBlocks, DataVersion: version, Time: time.Now(),
 	}
 	if len(layout) <= maxLayout {
 		id.Layout = layout

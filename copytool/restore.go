@@ -118,9 +118,12 @@ func (j *job) fetch(ctx context.Context, p *place) error {
 }
 
 func (j *job) download(ctx context.Context, p *place) error {
-	o := blobstore.DownloadOptions{ETag: p.info.ETag, Size: p.info.Size, CRC64: p.info.CRC64, CheckCRC64: p.info.HasCRC64, Holes: true, Progress: j.t.moved.Store}
+	o := blobstore.DownloadOptions{
+		ETag: p.info.ETag, Size: p.info.Size, CRC64: p.info.CRC64, CheckCRC64: p.info.HasCRC64, ZeroBlocks: p.info.ZeroBlocks,
+		Holes: true, Progress: j.t.moved.Store,
+	}
 	if p.id != nil {
-		o.ETag, o.Size, o.CRC64, o.CheckCRC64 = p.id.Blob.ETag, p.id.Size, p.id.CRC64, p.id.HasCRC64
+		o.ETag, o.Size, o.CRC64, o.CheckCRC64, o.ZeroBlocks = p.id.Blob.ETag, p.id.Size, p.id.CRC64, p.id.HasCRC64, p.id.ZeroBlocks
 	}
 	j.t.moved.Store(0)
 	_, err := p.archive.Store.Download(ctx, p.name, j.file, o)

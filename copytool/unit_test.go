@@ -152,17 +152,21 @@ func TestVerdictFor(t *testing.T) {
 func TestIdentityForm(t *testing.T) {
 	id := Identity{
 		Account: "acct", Container: "ctr", Blob: BlobRef{"dir/%0Aname", `"0x8D"`}, VersionID: "2026", Size: 5 << 40, CRC64: 0xabc, HasCRC64: true,
-		DataVersion: 1 << 60, Time: time.Unix(1_700_000_000, 0).UTC(), Layout: []byte{1, 2}, Superseded: []BlobRef{{"old", `"1"`}},
+		ZeroBlocks: 7, DataVersion: 1 << 60, Time: time.Unix(1_700_000_000, 0).UTC(), Layout: []byte{1, 2}, Superseded: []BlobRef{{"old", `"1"`}},
 	}
 	b, err := id.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"v":1,"acct":"acct","ctr":"ctr","name":"dir/%0Aname","etag":"\"0x8D\"","ver":"2026","size":5497558138880,"crc":"0000000000000abc","dv":1152921504606846976,"t":"2023-11-14T22:13:20Z","lov":"AQI=","old":[{"name":"old","etag":"\"1\""}]}`
+	const want = `{"v":1,"acct":"acct","ctr":"ctr","name":"dir/%0Aname","etag":"\"0x8D\"","ver":"2026","size":5497558138880,"crc":"0000000000000abc","zeros":7,"dv":1152921504606846976,"t":"2023-11-14T22:13:20Z","lov":"AQI=","old":[{"name":"old","etag":"\"1\""}]}`
 	if string(b) != want {
 		t.Errorf("the stored form is for ever:\n got %s\nwant %s", b, want)
 	}
-	for _, bad := range []string{"", "{}", `{"v":2,"acct":"a","ctr":"c","name":"n","etag":"e"}`, strings.Replace(want, "abc", "xyz", 1), strings.Repeat(" ", maxIdentity+1)} {
+	old, err := ParseIdentity([]byte(strings.Replace(want, `"zeros":7,`, "", 1)))
+	if err != nil || old.ZeroBlocks != 0 {
+		t.Errorf("an identity of before there were zeros: %+v, %v", old, err)
+	}
+	for _, bad := range []string{"", "{}", strings.Replace(want, `"zeros":7`, `"zeros":-7`, 1), `{"v":2,"acct":"a","ctr":"c","name":"n","etag":"e"}`, strings.Replace(want, "abc", "xyz", 1), strings.Repeat(" ", maxIdentity+1)} {
 		if _, err := ParseIdentity([]byte(bad)); err == nil {
 			t.Errorf("ParseIdentity(%.60q) accepted", bad)
 		}
@@ -170,7 +174,7 @@ func TestIdentityForm(t *testing.T) {
 }
 
 func FuzzParseIdentity(f *testing.F) {
-	f.Add([]byte(`{"v":1,"acct":"a","ctr":"c","name":"n","etag":"e","crc":"ff","size":1,"dv":2,"t":"2023-11-14T22:13:20Z"}`))
+	f.Add([]byte(`{"v":1,"acct":"a","ctr":"c","name":"n","etag":"e","crc":"ff","zeros":3,"size":1,"dv":2,"t":"2023-11-14T22:13:20Z"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		id, err := ParseIdentity(b)
 		if err != nil {
@@ -184,7 +188,7 @@ func FuzzParseIdentity(f *testing.F) {
 		if err != nil && len(encoded) <= maxIdentity {
 			t.Fatalf("ParseIdentity(%q), of %q: %v", encoded, b, err)
 		}
-		if err == nil && (!sameCopy(&again, &id) || again.CRC64 != id.CRC64 || again.DataVersion != id.DataVersion) {
+		if err == nil && (!sameCopy(&again, &id) || again.CRC64 != id.CRC64 || again.ZeroBlocks != id.ZeroBlocks || again.DataVersion != id.DataVersion) {
 			t.Errorf("%q became %+v, then %+v", b, id, again)
 		}
 	})

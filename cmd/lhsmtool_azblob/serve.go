@@ -98,7 +98,7 @@ func serveMount(ctx context.Context, s *mover.Settings, f *face, archives []*cop
 	n, ready := service.NewNotifier(log), make(chan struct{})
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.Limits, Conflict: copytool.ConflictPolicy(s.Conflict),
-		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, Log: log, Metrics: f.metrics, Trace: trace, Journal: journal,
+		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, HolesAfter: s.HolesAfter, Log: log, Metrics: f.metrics, Trace: trace, Journal: journal,
 		Ready: func() {
 			n.Ready()
 			close(ready)

@@ -1,100 +1,21 @@
 package acceptance
 
 import (
-	"bytes"
-	"io"
-	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"lhsm-azblob/testenv"
 )
 
 const blockSize = 8 << 20 // what the tests below give as --block-size
 
-// TestSparseFile has 5 GiB with data at both ends and in the middle. Restored,
-// the zeros must be holes again and not 5 GiB of disk.
-func TestSparseFile(t *testing.T) {
-	e, _ := start(t)
-	const size = 5 << 30
-	marks := map[int64][]byte{0: []byte("begin"), size / 2: []byte("middle"), size - 3: []byte("end")}
-	f, err := os.Create(e.path("sparse"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for off, b := range marks {
-		if _, err := f.WriteAt(b, off); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	e.lfs("hsm_archive", e.path("sparse"))
-	e.waitLongUntilIdle()
-	e.wantState("sparse", stateArchived)
-	e.lfs("hsm_release", e.path("sparse"))
-	e.lfs("hsm_restore", e.path("sparse"))
-	e.waitLongUntilIdle()
-	e.wantState("sparse", stateArchived)
-
-	f, err = os.Open(e.path("sparse"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var st syscall.Stat_t
-	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
-		t.Fatal(err)
-	}
-	if st.Size != size {
-		t.Errorf("size after the restore: %d, want %d", st.Size, size)
-	}
-	if disk := st.Blocks * 512; disk > 1<<30 {
-		t.Errorf("the restored file takes %d bytes of disk; its zeros are no holes", disk)
-	}
-	for off, want := range marks {
-		got := make([]byte, len(want))
-		if _, err := f.ReadAt(got, off); err != nil && err != io.EOF {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("at offset %d: got %q, want %q", off, got, want)
-		}
-	}
-	wantZeros(t, f, 5, size/2)
-}
-
-// waitLongUntilIdle is for what an emulator written in JavaScript takes minutes to take.
+// waitLongUntilIdle is for loads that take minutes.
 func (e *env) waitLongUntilIdle() {
 	e.t.Helper()
 	wait := exec.Command(testenv.Binary(e.t, "./testenv/cmd/lustre-standin"), "wait-idle", "--timeout", "15m")
 	if out, err := wait.CombinedOutput(); err != nil {
 		e.t.Fatalf("wait-idle: %v: %s", err, out)
-	}
-}
-
-// wantZeros reads what is not a hole between two offsets.
-func wantZeros(t *testing.T, f *os.File, from, to int64) {
-	t.Helper()
-	buf := make([]byte, 1<<20)
-	for off := from; off < to; {
-		data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
-		if err != nil || data >= to {
-			return
-		}
-		n, err := f.ReadAt(buf[:min(int64(len(buf)), to-data)], data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(bytes.Trim(buf[:n], "\x00")) > 0 {
-			t.Fatalf("not all zeros near offset %d", data)
-		}
-		off = data + int64(n)
 	}
 }
 

@@ -34,7 +34,7 @@ type Settings struct {
 	Limits              copytool.Limits
 	Pool                blobstore.PoolOptions
 	Progress, Drain     time.Duration
-	Renew               time.Duration
+	Renew, HolesAfter   time.Duration
 	RunDir, StateDir    string
 	HTTP                string // address; empty: none
 	HTTPTokenFile       string

@@ -48,8 +48,10 @@ func TestSmoke(t *testing.T) {
 	if q := found.find("queue-long/http"); q.Batch != q.Files || q.find(archive, copytool).median(requests) < float64(q.Files) {
 		t.Errorf("the queue is %+v", q)
 	}
-	if s := found.find("sparse/http"); s.find(restore, copytool).median(requests) < float64(s.Size/(8*mib)) {
-		t.Errorf("the sparse file was not restored: %+v", s)
+	// Of the sparse file two pieces of 100 MiB are left, each with data in one block: those,
+	// that of zeros or the list of blocks, and what is asked besides.
+	if s := found.find("sparse/http"); s.find(archive, copytool).median(requests) > 8 || s.find(restore, copytool).median(requests) > 4 {
+		t.Errorf("the sparse file's zeros have travelled: %+v", s)
 	}
 	for _, name := range []string{"files-16MiB/https", "small-4KiB/http+20ms"} {
 		c := found.find(name)

@@ -2,7 +2,7 @@
 // as little code as there can be around one client, and prints what that cost
 // this process. hsmbench compares it with the copytool.
 //
-//	blobloop -via CLIENT -url CONTAINER -stats URL -dir DIR [-prefix NAME] [-transfers N] [-block BYTES]
+//	blobloop -via CLIENT -url CONTAINER -stats URL -dir DIR [-prefix NAME] [-transfers N] [-block BYTES] [-holes]
 //
 // The clients, the first of which is the product and the others are limits:
 //
@@ -11,6 +11,10 @@
 //	nethttp    PUT and GET by net/http, without credential and checksum
 //	sendfile   the same from the file into the socket, and from the socket into
 //	           the file, without net/http; no TLS
+//
+// With -holes, blocks that are wholly in a hole of their file do not travel. What
+// blobstore makes is the file all the same; the others send the blocks that are left,
+// and get as many, so that they are the limit of that.
 //
 // On the way back the files are emptied and written anew. Output is JSON with a
 // meter.Figures for "put" and one for "get". $SSL_CERT_FILE names the certificate
@@ -38,6 +42,7 @@ type options struct {
 	dir, prefix     string
 	transfers       int
 	block           int64
+	holes           bool
 }
 
 // A client moves whole sets of files.
@@ -74,6 +79,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.StringVar(&o.prefix, "prefix", "", "folder of the blobs")
 	fs.IntVar(&o.transfers, "transfers", 16, "requests in flight")
 	fs.Int64Var(&o.block, "block", 8<<20, "bytes of a block, and of a file that goes in one request")
+	fs.BoolVar(&o.holes, "holes", false, "pass over blocks that are holes")
 	_ = fs.Parse(args) // exits by itself
 
 	open, ok := clients[o.via]

@@ -48,6 +48,47 @@ func TestLoopsMoveFiles(t *testing.T) {
 	}
 }
 
+// TestHolesArePassedOver: the product makes the file of them all the same, and the
+// limit sends and gets what has data.
+func TestHolesArePassedOver(t *testing.T) {
+	for via, more := range map[string]int64{"blobstore": 1, "sdk": 0} { // the block of zeros, and the list of blocks
+		s := blobsink.Start(t, blobsink.Sparse, false)
+		path := filepath.Join(t.TempDir(), "f")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		const size = 3*blobsink.SparsePeriod - 1<<20
+		if err := blobsink.Sparse.WriteTo(f, size); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		err = run(t.Context(), []string{
+			"-via", via, "-url", s.URL + "/data", "-stats", s.StatsURL(), "-dir", filepath.Dir(path), "-block", "4194304", "-holes",
+		}, &out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]meter.Figures
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+			t.Fatalf("%s: %v", out.Bytes(), err)
+		}
+		// The last block is shorter, and no block of zeros for the product.
+		if n := got["put"].Requests["put-block"]; n != 3+2*more {
+			t.Errorf("%s: %d blocks were sent, want those with data", via, n)
+		}
+		if n := got["get"]; n.Requests["get-blob"] != 3+more || n.Requests["get-block-list"] != more {
+			t.Errorf("%s: requests on the way back are %v", via, n.Requests)
+		}
+		back := make([]byte, 4096)
+		want, _ := io.ReadAll(io.NewSectionReader(blobsink.Sparse.Content(), 2*blobsink.SparsePeriod, int64(len(back))))
+		if _, err := f.ReadAt(back, 2*blobsink.SparsePeriod); via == "blobstore" && (err != nil || !bytes.Equal(back, want)) {
+			t.Errorf("other bytes came back, %v", err)
+		}
+	}
+}
+
 func write(t *testing.T, path string, size int64) {
 	t.Helper()
 	f, err := os.Create(path)

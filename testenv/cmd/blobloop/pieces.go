@@ -23,19 +23,20 @@ type sender interface {
 type piece struct {
 	file   *work
 	handle *os.File
-	offset int64
+	offset int64  // in the blob
+	at     int64  // in the file; the same, but for holes
 	buf    []byte // as long as the piece; for senders that need one
 }
 
 // read fills the buffer from the file.
 func (p piece) read() error {
-	_, err := io.ReadFull(io.NewSectionReader(p.handle, p.offset, int64(len(p.buf))), p.buf)
+	_, err := io.ReadFull(io.NewSectionReader(p.handle, p.at, int64(len(p.buf))), p.buf)
 	return err
 }
 
 // write puts the buffer into the file.
 func (p piece) write() error {
-	_, err := p.handle.WriteAt(p.buf, p.offset)
+	_, err := p.handle.WriteAt(p.buf, p.at)
 	return err
 }
 
@@ -50,11 +51,12 @@ type work struct {
 type pieceLoop struct {
 	options
 	senders []sender
+	cuts    map[string][]int64 // by the names of files: where the pieces are that travel
 }
 
 func inPieces(o options, open func(options) ([]sender, error)) (client, error) {
 	senders, err := open(o)
-	return &pieceLoop{o, senders}, err
+	return &pieceLoop{o, senders, map[string][]int64{}}, err
 }
 
 func (l *pieceLoop) put(ctx context.Context, files []file) error {
@@ -105,23 +107,52 @@ func (l *pieceLoop) move(ctx context.Context, s sender, p piece, mode int, room 
 		return err
 	}
 	defer p.handle.Close()
-	p.buf = room[:min(l.block, p.file.size-p.offset)]
+	p.buf = room[:min(l.block, p.file.size-p.at)]
 	return do(ctx, s, p)
 }
 
 func (l *pieceLoop) cut(ctx context.Context, files []file, queue chan<- piece) error {
 	for _, f := range files {
-		w := &work{file: f, pieces: max(1, int((f.size+l.block-1)/l.block))}
+		places, err := l.placesOf(f)
+		if err != nil {
+			return err
+		}
+		w := &work{file: f, pieces: len(places)}
 		w.left.Store(int64(w.pieces))
-		for i := range w.pieces {
+		for i, at := range places {
 			select {
-			case queue <- piece{file: w, offset: int64(i) * l.block}:
+			case queue <- piece{file: w, offset: int64(i) * l.block, at: at}:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
 	}
 	return nil
+}
+
+// placesOf is where the pieces of a file are. It is found out on the way there: on the
+// way back the file is empty.
+func (l *pieceLoop) placesOf(f file) ([]int64, error) {
+	if places := l.cuts[f.name]; places != nil {
+		return places, nil
+	}
+	handle, err := os.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	places := []int64{0}
+	for at := l.block; at < f.size; at += l.block {
+		if l.holes {
+			data, _ := nextData(handle, at)
+			if at += (data - at) / l.block * l.block; at >= f.size {
+				break
+			}
+		}
+		places = append(places, at)
+	}
+	l.cuts[f.name] = places
+	return places, nil
 }
 
 func blockID(i int) string {

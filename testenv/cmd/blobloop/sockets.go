@@ -40,7 +40,7 @@ func (s *sockets) putBlock(ctx context.Context, p piece, id string) error {
 }
 
 func (s *sockets) put(ctx context.Context, p piece, target string) error {
-	if _, err := p.handle.Seek(p.offset, io.SeekStart); err != nil {
+	if _, err := p.handle.Seek(p.at, io.SeekStart); err != nil {
 		return err
 	}
 	// A TCPConn knows a limited file, and calls sendfile.

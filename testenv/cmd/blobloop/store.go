@@ -16,6 +16,7 @@ const filesAtATime = 64
 // A store is package blobstore, called as the copytool calls it.
 type store struct {
 	container *blobstore.Container
+	holes     bool
 	infos     []blobstore.Info // of what was put
 }
 
@@ -25,13 +26,17 @@ func newStore(o options) (client, error) {
 		URL: o.url, BlockSize: o.block,
 		Credential: blobstore.Credential{Mode: blobstore.ModeSharedKey, AccountKey: accountKey},
 	}, pool)
-	return &store{container: c}, err
+	return &store{container: c, holes: o.holes}, err
 }
 
 func (s *store) put(ctx context.Context, files []file) error {
 	s.infos = make([]blobstore.Info, len(files))
 	return eachFile(ctx, files, os.O_RDONLY, func(ctx context.Context, i int, f *os.File) (err error) {
-		s.infos[i], err = s.container.Upload(ctx, blobstore.Name(files[i].name), f, files[i].size, blobstore.UploadOptions{})
+		var o blobstore.UploadOptions
+		if s.holes {
+			o.NextData = func(offset int64) (start, end int64) { return nextData(f, offset) }
+		}
+		s.infos[i], err = s.container.Upload(ctx, blobstore.Name(files[i].name), f, files[i].size, o)
 		return err
 	})
 }
@@ -40,8 +45,11 @@ func (s *store) get(ctx context.Context, files []file) error {
 	return eachFile(ctx, files, os.O_WRONLY, func(ctx context.Context, i int, f *os.File) error {
 		info := s.infos[i]
 		_, err := s.container.Download(ctx, info.Name, f, blobstore.DownloadOptions{
-			ETag: info.ETag, Size: info.Size, CRC64: info.CRC64, CheckCRC64: true,
+			ETag: info.ETag, Size: info.Size, CRC64: info.CRC64, CheckCRC64: true, Holes: s.holes, ZeroBlocks: info.ZeroBlocks,
 		})
+		if err == nil && s.holes {
+			err = f.Truncate(info.Size)
+		}
 		return err
 	})
 }

@@ -19,9 +19,9 @@ func TestCasesAreChosenByName(t *testing.T) {
 		{"large/http", "*", "large/http: copytool defaults blobstore sdk nethttp sendfile rclone"},
 		{"large/https*", "sdk,copytool", "large/https large/https+20ms large/https+5ms large/https+50ms: copytool sdk"},
 		{"small-*/http,medium/https", "s*", "medium/https small-64KiB/http small-4KiB/http: sdk sendfile"},
-		{"sparse*", "*", "sparse/http: copytool"},
+		{"sparse*", "*", "sparse/http: copytool blobstore sdk"},
 		{"large", "*", ""},
-		{"sparse*", "sdk", ""},
+		{"sparse*", "rclone", ""},
 		{"[", "*", ""},
 		{"*", "[", ""},
 	} {

@@ -38,6 +38,8 @@ var marks = []mark{
 	{"no option given, 64 KiB, 20 ms, archive", 0.90, true, "x the throughput with 32 transfers", defaultsOf("small-64KiB/https+20ms")},
 	{"4 KiB files behind large ones, 99 of 100", 1, false, "s", p99Of("mixed/https")},
 	{"100,000 files that wait, and not 1,000", 1.10, false, "x the CPU", queueGrowth},
+	{"sparse file, archive", 1.25, false, "x the time of the SDK's loop over its blocks with data", toSDK("sparse/http", archive, copytool, seconds)},
+	{"sparse file, restore", 1.25, false, "x the time of the SDK's loop over its blocks with data", toSDK("sparse/http", restore, copytool, seconds)},
 	{"memory, the most in any case", 1024 + 64, false, "MiB", mostMemory},
 }
 

@@ -18,7 +18,7 @@ import (
 
 // loop has blobloop move the files there and back.
 func (r *round) loop(who string, set *fileSet) error {
-	res, err := testenv.Output(r.world.command("blobloop", "-via", who,
+	res, err := testenv.Output(r.world.command("blobloop", "-via", who, "-holes="+strconv.FormatBool(r.fill == blobsink.Sparse),
 		"-url", r.world.url, "-stats", r.world.stats, "-dir", set.dir, "-prefix", filepath.Base(set.dir), "-transfers", strconv.Itoa(r.transfers)))
 	if err == nil && res.Code != 0 {
 		err = fmt.Errorf("blobloop: exit %d: %s", res.Code, strings.TrimSpace(res.Stderr))

@@ -5,6 +5,7 @@ import (
 
 	"lhsm-azblob/llapi"
 	"lhsm-azblob/testenv"
+	"lhsm-azblob/testenv/blobsink"
 	"lhsm-azblob/testenv/meter"
 )
 
@@ -24,7 +25,11 @@ func (r *round) copytoolOptions(who string) []string {
 	if who == defaults {
 		return r.copytool
 	}
-	return append([]string{"--transfers", fmt.Sprint(r.transfers)}, r.copytool...)
+	own := []string{"--transfers", fmt.Sprint(r.transfers)}
+	if r.fill == blobsink.Sparse {
+		own = append(own, "--holes-after", "0") // the file has just been made
+	}
+	return append(own, r.copytool...)
 }
 
 // wholePath archives, releases and restores files through a copytool of its own.

@@ -75,10 +75,29 @@ func (m *memory) take(size int) ([]byte, error) {
 		m.idleBytes -= int64(size)
 		return kept[len(kept)-1], nil
 	}
+	m.makeRoom()
+	return allocatePages(size)
+}
+
+// makeRoom frees idle buffers until there are no more than what is lent leaves room
+// for. Called with mu held.
+func (m *memory) makeRoom() {
 	for m.idleBytes > 0 && m.idleBytes+m.gate.used() > m.gate.capacity {
 		m.dropLargest()
 	}
-	return allocatePages(size)
+}
+
+// reserve counts n bytes as lent, or all there can be, that somebody else allocates.
+// release ends that.
+func (m *memory) reserve(ctx context.Context, n int64) (release func(), err error) {
+	n = min(n, m.gate.capacity)
+	if err := m.gate.acquire(ctx, n, n); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.makeRoom()
+	return func() { m.gate.release(n) }, nil
 }
 
 // put keeps pages for the next one who asks for so many.

@@ -104,6 +104,33 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 	m.free()
 }
 
+// TestReservedMemoryIsNotAlsoKept: what somebody else allocates counts as lent.
+func TestReservedMemoryIsNotAlsoKept(t *testing.T) {
+	allocated := countPages(t)
+	m := newMemory(1 << 20)
+	b, err := m.acquire(t.Context(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.release()
+	release, err := m.reserve(t.Context(), 64<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := allocated(); n > 1<<20-64<<10 {
+		t.Errorf("%d bytes are kept beside what is reserved", n)
+	}
+	release()
+	more, err := m.reserve(t.Context(), 5<<20) // all there can be
+	if err != nil {
+		t.Fatal(err)
+	}
+	more()
+	if n := m.gate.used(); n != 0 {
+		t.Errorf("%d bytes still lent", n)
+	}
+}
+
 func TestPagesAreAligned(t *testing.T) {
 	m := newMemory(1 << 20)
 	defer m.free()

@@ -61,6 +61,10 @@ func (u *upload) stageHole(ctx context.Context) error {
 	return u.send(ctx, zeroBlock, buf.bytes, u.zeroCRC)
 }
 
+// listMemory is what a block list takes while it is read: its text and the SDK's form
+// of it, for as many blocks as a blob can have.
+const listMemory = maxBlocks * 256
+
 // A span is a run of bytes of a blob.
 type span struct{ offset, length int64 }
 
@@ -73,6 +77,11 @@ func (d *download) zeroRuns(ctx context.Context) []span {
 	if o := d.options; o.ZeroBlocks == 0 || !o.Holes || !o.CheckCRC64 {
 		return nil
 	}
+	release, err := d.pool.memory.reserve(ctx, listMemory)
+	if err != nil {
+		return nil
+	}
+	defer release()
 	r, err := d.blob(d.name).GetBlockList((&call{op: "get-block-list"}).context(ctx), blockblob.BlockListTypeCommitted, nil)
 	if err != nil || !sameETag(string(deref(r.ETag)), d.options.ETag) {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestCRCOfZeros(t *testing.T) {
@@ -370,6 +371,34 @@ func TestDownloadOfAnotherBlob(t *testing.T) {
 	}
 	_, err = c.Download(t.Context(), "f", &target{}, o)
 	wantKind(t, err, ErrNotFound)
+}
+
+// TestBlockListsTakeMemory: a restore of many sparse files must not take more than the
+// process may have.
+func TestBlockListsTakeMemory(t *testing.T) {
+	c := openContainer(t, PoolOptions{Memory: listMemory + testBlock}, ContainerOptions{})
+	info := mustUpload(t, c, "f", sparse("x", 1, 0, 0, 2), UploadOptions{})
+	kept, err := c.pool.memory.acquire(t.Context(), listMemory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := observe(c)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = c.Download(ctx, "f", &target{}, DownloadOptions{
+		ETag: info.ETag, Size: info.Size, CRC64: info.CRC64, CheckCRC64: true, Holes: true, ZeroBlocks: info.ZeroBlocks,
+	})
+	wantKind(t, err, context.DeadlineExceeded)
+	if n := seen.take(); len(n) != 0 {
+		t.Errorf("requests without memory: %v", n)
+	}
+	kept.release()
+	if content, _ := restored(t, c, info); !bytes.Equal(content, sparse("x", 1, 0, 0, 2)) {
+		t.Error("other bytes were restored")
+	}
+	if idle := c.pool.memory.idleBytes; idle >= listMemory {
+		t.Errorf("%d bytes were kept beside the list", idle)
+	}
 }
 
 func TestPieces(t *testing.T) {

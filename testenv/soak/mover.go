@@ -65,7 +65,7 @@ func (m *mover) startOnce(ctx context.Context) error {
 		"--container-url", m.w.url, "--auth", "shared-key", "--account-key-file", m.w.keyFile(),
 		"--run-dir", filepath.Join(dir, "run"), "--state-dir", filepath.Join(dir, "state"), "--http", "127.0.0.1:0",
 		"--block-size", "256KiB", "--transfers", "8", "--memory", "64MiB", "--archives", "12", "--restores", "12", "--removes", "4",
-		"--progress-interval", "1s", "--drain-timeout", drainTimeout.String(), m.mount)
+		"--progress-interval", "1s", "--drain-timeout", drainTimeout.String(), "--holes-after", "0", m.mount)
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 halt_on_error=1")
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -146,7 +146,7 @@ func (j *job) upload(ctx context.Context, s *source, path string, name blobstore
 		Progress:     j.t.moved.Store,
 		Resume:       j.t.resumable(s.version),
 		Staged:       func(b blobstore.StagedBlock) { j.o.Journal.staged(j.t, s.version, b) },
-		NextData:     j.holesOf(s),
+		NextData:     j.dataOf(s),
 	})
 	if err == nil {
 		j.bytes, j.wrote = s.attr.Size, BlobRef{name, info.ETag}

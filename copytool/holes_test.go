@@ -1,9 +1,7 @@
 package copytool
 
 import (
-	"math"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -56,40 +54,6 @@ func TestHolesOfYoungFilesAreRead(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("with %v the upload may find holes: %t, want %t", tt.after, got, tt.want)
 		}
-	}
-}
-
-func TestNextData(t *testing.T) {
-	const mib = 1 << 20
-	f, err := os.Create(filepath.Join(t.TempDir(), "sparse"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, at := range []int64{3 * mib, 5 * mib} {
-		if _, err := f.WriteAt(make([]byte, mib), at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.Truncate(9 * mib); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct{ offset, start, end int64 }{
-		{0, 3 * mib, 4 * mib}, {3*mib + 5, 3*mib + 5, 4 * mib}, {4 * mib, 5 * mib, 6 * mib}, {6 * mib, math.MaxInt64, math.MaxInt64}, {9 * mib, math.MaxInt64, math.MaxInt64},
-	} {
-		if start, end := (holes{f}).nextData(tt.offset); start != tt.start || end != tt.end {
-			t.Errorf("data at or behind %d: %d to %d, want %d to %d", tt.offset, start, end, tt.start, tt.end)
-		}
-	}
-	// What cannot tell has data everywhere.
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	defer r.Close()
-	if start, end := (holes{r}).nextData(7); start != 7 || end != math.MaxInt64 {
-		t.Errorf("a pipe has data from %d to %d", start, end)
 	}
 }
 

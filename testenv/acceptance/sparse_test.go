@@ -62,7 +62,7 @@ func (e *env) wantSparse(rel string, size int64, m marks) {
 	for _, off := range slices.Sorted(maps.Keys(m)) {
 		e.wantZeros(f, at, off)
 		got := make([]byte, len(m[off]))
-		if _, err := f.ReadAt(got, off); err != nil && err != io.EOF || string(got) != m[off] {
+		if _, err := f.ReadAt(got, off); err != nil && !errors.Is(err, io.EOF) || string(got) != m[off] {
 			e.t.Errorf("at offset %d: got %q, %v, want %q", off, got, err, m[off])
 		}
 		at = off + int64(len(got))
@@ -80,7 +80,7 @@ func (e *env) wantZeros(f *os.File, from, to int64) {
 			return
 		}
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), to-data)], data)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			e.t.Fatal(err)
 		}
 		if len(bytes.Trim(buf[:n], "\x00")) > 0 {

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // A file is one file to move, and the name of its blob.
@@ -38,23 +34,6 @@ func filesIn(dir, prefix string) (files []file, err error) {
 		err = fmt.Errorf("there is no file in %s", dir)
 	}
 	return files, err
-}
-
-// nextData is where the next data of a file begin and end, at an offset or behind it;
-// at the offset, if the file system cannot tell, and at the end of all offsets, if
-// there are none.
-func nextData(f *os.File, offset int64) (start, end int64) {
-	start, err := f.Seek(offset, unix.SEEK_DATA)
-	switch {
-	case errors.Is(err, unix.ENXIO):
-		return math.MaxInt64, math.MaxInt64
-	case err != nil:
-		return offset, math.MaxInt64
-	}
-	if end, err = f.Seek(start, unix.SEEK_HOLE); err != nil {
-		end = math.MaxInt64
-	}
-	return start, end
 }
 
 // empty takes the files' bytes away, so that getting them needs new memory, as a

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"lhsm-azblob/blobstore"
 )
 
 // A sender makes single requests. Only one goroutine uses it.
@@ -141,10 +143,11 @@ func (l *pieceLoop) placesOf(f file) ([]int64, error) {
 		return nil, err
 	}
 	defer handle.Close()
+	nextData := blobstore.DataIn(handle)
 	places := []int64{0}
 	for at := l.block; at < f.size; at += l.block {
 		if l.holes {
-			data, _ := nextData(handle, at)
+			data, _ := nextData(at)
 			if at += (data - at) / l.block * l.block; at >= f.size {
 				break
 			}

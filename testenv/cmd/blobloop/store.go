@@ -34,7 +34,7 @@ func (s *store) put(ctx context.Context, files []file) error {
 	return eachFile(ctx, files, os.O_RDONLY, func(ctx context.Context, i int, f *os.File) (err error) {
 		var o blobstore.UploadOptions
 		if s.holes {
-			o.NextData = func(offset int64) (start, end int64) { return nextData(f, offset) }
+			o.NextData = blobstore.DataIn(f)
 		}
 		s.infos[i], err = s.container.Upload(ctx, blobstore.Name(files[i].name), f, files[i].size, o)
 		return err

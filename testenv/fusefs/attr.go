@@ -24,7 +24,7 @@ func (m *Mount) attrOut(a state.Attr, err error, out *fuse.AttrOut) fuse.Status 
 	if err != nil {
 		return status(err)
 	}
-	out.SetTimeout(m.attrTime(&a))
+	out.SetTimeout(m.cacheFor())
 	fillAttr(&a, &out.Attr)
 	return fuse.OK
 }

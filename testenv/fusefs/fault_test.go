@@ -70,6 +70,7 @@ func TestPipeFaults(t *testing.T) {
 
 	l.Fault("pipe-late", "count=1")
 	archive("late")
+	waitFor(t, l, "mdt.*.hsm.actions", "status=STARTED") // or both may come in one message
 	archive("early")
 	early, late := c.next(), c.next()
 	if early.FID != fidOf(t, l.Path("early")) || late.FID != fidOf(t, l.Path("late")) {

@@ -61,13 +61,20 @@ func (fs *FS) Stop() {
 }
 
 // changed tells every kernel that what it knows of a file is out of date: of its
-// attributes at once, so that the caller's next stat sees the new ones, of its
-// data when it can be.
+// attributes at once, of its data when it can be.
 func (fs *FS) changed(fid state.FID) {
+	fs.touched(fid)
 	for _, m := range fs.Mounts() {
-		m.invalidate(fid, attributesOnly)
 		// Nobody waits for this one: the kernel may wait for a page that is
 		// locked by a reader who waits for us.
 		go m.invalidate(fid, 0)
+	}
+}
+
+// touched is changed for a file whose data are what they were. When it returns, the
+// caller's next stat sees the new attributes.
+func (fs *FS) touched(fid state.FID) {
+	for _, m := range fs.Mounts() {
+		m.invalidate(fid, attributesOnly)
 	}
 }

@@ -94,7 +94,7 @@ func (c *call) futimes() error {
 	mtime := time.Unix(int64(in.Mtime), int64(in.MtimeNsec))
 	ctime := time.Unix(int64(in.Ctime), int64(in.CtimeNsec))
 	answer(c, in)
-	defer c.m.fs.changed(c.fid)
+	defer c.m.fs.touched(c.fid)
 	_, err = c.m.state.SetAttr(c.fid, who, state.SetAttr{Atime: &atime, Mtime: &mtime, Ctime: &ctime})
 	return err
 }

@@ -93,20 +93,13 @@ func isDir(mode uint32) bool { return mode&syscall.S_IFMT == syscall.S_IFDIR }
 // can change it.
 const cacheTime = time.Second
 
-func (m *Mount) entryTime() time.Duration {
+// cacheFor is for names and attributes. What the coordinator changes behind the
+// kernel's back, [FS.changed] tells it.
+func (m *Mount) cacheFor() time.Duration {
 	if m.fs.opt.Shared {
 		return 0
 	}
 	return cacheTime
-}
-
-// attrTime is 0 for files with HSM state: the coordinator changes those behind
-// the kernel's back.
-func (m *Mount) attrTime(a *state.Attr) time.Duration {
-	if a.HSM.Flags != 0 {
-		return 0
-	}
-	return m.entryTime()
 }
 
 // blockSize is what stat tells as the best size of a write.
@@ -123,7 +116,7 @@ func fillAttr(a *state.Attr, out *fuse.Attr) {
 func (m *Mount) fillEntry(a *state.Attr, out *fuse.EntryOut) {
 	out.NodeId = m.node(a.FID)
 	out.Generation = 1
-	out.SetEntryTimeout(m.entryTime())
-	out.SetAttrTimeout(m.attrTime(a))
+	out.SetEntryTimeout(m.cacheFor())
+	out.SetAttrTimeout(m.cacheFor())
 	fillAttr(a, &out.Attr)
 }

@@ -51,7 +51,6 @@ type FS struct {
 	cdt         coordinator
 	params      params
 	changes     changelog
-	watch       watch
 	journal     *journal
 	tx          encoder  // the mutation being made; written out by end
 	discarded   []uint64 // objects to remove once it is written

@@ -160,7 +160,8 @@ func TestTextOfRequests(t *testing.T) {
 		c.do(it)
 		c.Unregister()
 		w.tool()
-		if got := w.param("mdt.*.hsm.agents"); got != "uuid="+w.uuid+" archive_id=ANY requests=[current:0 ok:0 errors:0]" {
+		synctest.Wait() // until it has been sent the second
+		if got := w.param("mdt.*.hsm.agents"); got != "uuid="+w.uuid+" archive_id=ANY requests=[current:1 ok:0 errors:0]" {
 			t.Errorf("agents=%s", got)
 		}
 	})

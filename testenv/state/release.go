@@ -65,7 +65,6 @@ func (fs *FS) hollowOut(i *inode) {
 	i.relayout(0)
 	i.is.hollow = true
 	i.dv, i.objCtime, i.blocks = 0, 0, 1
-	fs.notify(i)
 }
 
 // swapIn gives file i the data of volatile file v, and v nothing: the last step
@@ -92,7 +91,6 @@ func (fs *FS) swapIn(i, v *inode) error {
 		i.more().lov = v.extra.lov
 	}
 	i.archDV = i.dv
-	fs.notify(i)
 	return nil
 }
 
@@ -128,7 +126,6 @@ func (fs *FS) SwapLayouts(a, b FID, cred Cred) error {
 	i.dv, j.dv = j.dv, i.dv
 	for _, x := range []*inode{i, j} {
 		fs.logInode(x)
-		fs.notify(x)
 		fs.change(change{kind: changeLayout, target: x, cred: cred})
 		fs.markDirty(x)
 	}

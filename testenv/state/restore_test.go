@@ -278,39 +278,6 @@ func TestRestoreTakesTheLayoutOfTheVolatile(t *testing.T) {
 	})
 }
 
-func TestNextChange(t *testing.T) {
-	inBubble(t, enabled, func(w *world) {
-		c := w.tool(1)
-		f := c.archived("f", "x")
-		ctx, cancel := context.WithCancel(w.t.Context())
-		changes := make(chan FID, 10)
-		go func() {
-			defer close(changes)
-			for {
-				fid, err := w.NextChange(ctx)
-				if err != nil {
-					return
-				}
-				changes <- fid
-			}
-		}()
-		synctest.Wait()
-		w.ok(w.Release(f, Root))
-		if got := <-changes; got != f {
-			t.Errorf("after release: %v", got)
-		}
-		w.ok(w.request(Root, UserRestore, 0, f))
-		c.restore(c.mustNext(1)[0], "x")
-		if got := <-changes; got != f {
-			t.Errorf("after restore: %v", got)
-		}
-		cancel()
-		if fid, more := <-changes; more {
-			t.Errorf("one change too many: %v", fid)
-		}
-	})
-}
-
 func TestDescriptorsOutliveTheObject(t *testing.T) {
 	inBubble(t, enabled, func(w *world) {
 		f := w.tool(1).archived("f", "content")

@@ -116,11 +116,11 @@ func (j *job) metadata(s *source, path string, name blobstore.Name) map[string]s
 
 // unchanged is the last look before a blob is published.
 func (j *job) unchanged(s *source) error {
-	attr, err := attrOf(j.file)
+	links, err := linksOf(j.file)
 	if err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
-	if attr.Links == 0 {
+	if links == 0 {
 		return failf(FileVanished, "the file was unlinked while it was archived")
 	}
 	now, err := j.fs.DataVersion(j.file)

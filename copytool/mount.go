@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -23,6 +24,8 @@ type Mount struct {
 	// ct answers questions about FIDs through descriptors it holds open. Nil
 	// until Register.
 	ct atomic.Pointer[llapi.Copytool]
+
+	targets sync.Map // index of the metadata target, by sequence of FIDs
 
 	startKeeper func(ct *llapi.Copytool, archiveIDs []uint32) *keeper // set by Keep
 }
@@ -177,14 +180,26 @@ func (m *Mount) SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error {
 	return llapi.SetState(llapi.FIDPath(m.Root, fid), set, clr, 0)
 }
 
-// MDTIndex implements [Objects].
+// MDTIndex implements [Objects]. A sequence of FIDs belongs to one target for good,
+// so it is asked for once. The FIDs of before there were sequences are each one of
+// their own.
 func (m *Mount) MDTIndex(fid llapi.FID) (int, error) {
+	if index, ok := m.targets.Load(fid.Seq); ok {
+		return index.(int), nil
+	}
 	ct := m.ct.Load()
 	if ct == nil {
 		return 0, errors.New("metadata target: not registered")
 	}
-	return ct.MDTIndex(fid)
+	index, err := ct.MDTIndex(fid)
+	if err == nil && fid.Seq >= firstSequence {
+		m.targets.Store(fid.Seq, index)
+	}
+	return index, err
 }
+
+// firstSequence is that of the first FID in the form of today (FID_SEQ_NORMAL).
+const firstSequence = 0x200000400
 
 // control lends a file's descriptor. File.Fd would make the file blocking.
 func control(f *os.File, use func(fd int) error) error {

@@ -79,7 +79,7 @@ func (d *download) run(ctx context.Context) (Info, error) {
 // are not fetched is part of the sum, so the whole still is proved.
 func (d *download) fetchAll(ctx context.Context) (err error) {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(int(d.pool.transfers.Load()) + runtime.GOMAXPROCS(0))
+	g.SetLimit(int(d.pool.transfers.Load()) + runtime.NumCPU())
 	for p, zero := range d.pieces(d.zeroRuns(ctx)) {
 		behind := d.options.Size - p.end()
 		if zero {

@@ -191,7 +191,7 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, err error) {
 	ids = make([]string, u.count())
 	g, gctx := errgroup.WithContext(ctx)
 	// Some more than there are slots: those read while the others send.
-	g.SetLimit(int(u.pool.transfers.Load()) + runtime.GOMAXPROCS(0))
+	g.SetLimit(int(u.pool.transfers.Load()) + runtime.NumCPU())
 	for i := range ids {
 		if u.inHole(i) {
 			ids[i] = u.nonce.blockID(zeroBlock)

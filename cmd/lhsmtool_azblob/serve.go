@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -23,10 +22,6 @@ import (
 // wrong address is reported and not waited for.
 const checkTimeout = 30 * time.Second
 
-// garbage is how much of it there may be, in percent of what is in use: half of
-// what Go thinks best, for less memory beside --memory, whose buffers are not Go's.
-const garbage = 50
-
 // serve checks everything that can be wrong before the coordinator is told,
 // and then is a copytool until it is stopped.
 // read reads the configuration again.
@@ -37,9 +32,7 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	if err := copytool.CheckCapabilities(); err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
+	tuneRuntime()
 	if _, err := traceAddress(s.TraceEndpoint); err != nil {
 		return err
 	}

@@ -111,9 +111,9 @@ func TestDownloadChecksLengthAndSum(t *testing.T) {
 }
 
 func TestDownloadLeavesHoles(t *testing.T) {
-	c := openContainer(t, PoolOptions{}, ContainerOptions{BlockSize: 4 * holeSize})
-	data := make([]byte, 12*holeSize+5)
-	for _, at := range []int{0, 5*holeSize - 1, 5 * holeSize, 9 * holeSize, len(data) - 1} {
+	c := openContainer(t, PoolOptions{}, ContainerOptions{BlockSize: 4 * HoleSize})
+	data := make([]byte, 12*HoleSize+5)
+	for _, at := range []int{0, 5*HoleSize - 1, 5 * HoleSize, 9 * HoleSize, len(data) - 1} {
 		data[at] = 1
 	}
 	info := mustUpload(t, c, "sparse", data, UploadOptions{})
@@ -126,11 +126,22 @@ func TestDownloadLeavesHoles(t *testing.T) {
 	if err != nil || !bytes.Equal(dst.data, data) {
 		t.Errorf("sparse download: %v, same bytes: %t", err, bytes.Equal(dst.data, data))
 	}
-	if want := 4*holeSize + 5; dst.written != want {
+	if want := 4*HoleSize + 5; dst.written != want {
 		t.Errorf("%d bytes were written, want %d", dst.written, want)
 	}
 	if total != info.Size {
 		t.Errorf("progress ended at %d of %d", total, info.Size)
+	}
+}
+
+// TestDownloadWritesASmallBlobWhole: its caller need not set its length.
+func TestDownloadWritesASmallBlobWhole(t *testing.T) {
+	c := openContainer(t, PoolOptions{}, ContainerOptions{})
+	info := mustUpload(t, c, "zeros", make([]byte, HoleSize), UploadOptions{})
+	var dst target
+	_, err := c.Download(t.Context(), "zeros", &dst, DownloadOptions{ETag: info.ETag, Size: info.Size, Holes: true})
+	if err != nil || dst.written != HoleSize {
+		t.Errorf("download: %v, %d bytes were written, want %d", err, dst.written, HoleSize)
 	}
 }
 

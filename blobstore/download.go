@@ -21,8 +21,8 @@ type DownloadOptions struct {
 
 	CheckCRC64 bool
 
-	// Holes leaves out the writes of zeros. dst must then read as zeros where
-	// nothing was written, and the caller sets its length.
+	// Holes leaves out the writes of zeros, but of a blob of at most HoleSize. dst must
+	// then read as zeros where nothing was written, and the caller sets its length.
 	Holes bool
 
 	// ZeroBlocks is how many blocks of zeros the blob has, as its [Info] says. If
@@ -46,8 +46,8 @@ func (c *Container) Download(ctx context.Context, n Name, dst io.WriterAt, o Dow
 	return info, c.fail("download", n, c.goneOr(ctx, n, err))
 }
 
-// holeSize is the unit in which zeros are left out.
-const holeSize = 64 << 10
+// HoleSize is the unit in which zeros are left out, in bytes.
+const HoleSize = 64 << 10
 
 // download is one blob on its way.
 type download struct {
@@ -227,7 +227,7 @@ func (d *download) write(ctx context.Context, data []byte, offset int64) error {
 		return err
 	}
 	defer done()
-	if !d.options.Holes {
+	if !d.options.Holes || d.options.Size <= HoleSize {
 		return d.writeAt(data, offset)
 	}
 	for len(data) > 0 {
@@ -257,13 +257,13 @@ func (d *download) writeAt(data []byte, offset int64) error {
 	return nil
 }
 
-var zeros [holeSize]byte
+var zeros [HoleSize]byte
 
 // leadingRun is the length of the run of units at the beginning of data that are
 // all zero, or that are not. more reports whether anything follows.
 func leadingRun(data []byte, zero bool) (n int, more bool) {
 	for n < len(data) {
-		unit := data[n:min(n+holeSize, len(data))]
+		unit := data[n:min(n+HoleSize, len(data))]
 		if bytes.Equal(unit, zeros[:len(unit)]) != zero {
 			return n, true
 		}

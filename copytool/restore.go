@@ -29,7 +29,7 @@ func (j *job) doRestore(ctx context.Context) error {
 		return failf(SizeMismatch, "the copy %q has %d bytes, the file has %d", p.name, p.size(), attr.Size)
 	}
 	layout := j.layoutFor(ctx, p)
-	if err := j.whenThereIsRoom(ctx, func() error { return j.fill(ctx, p, attr.Size, layout) }); err != nil {
+	if err := j.whenThereIsRoom(ctx, func() error { return j.fill(ctx, p, layout) }); err != nil {
 		return err
 	}
 	if p.id != nil {
@@ -42,14 +42,11 @@ func (j *job) doRestore(ctx context.Context) error {
 }
 
 // fill makes the nameless file, if there is none yet, and writes the copy into it.
-func (j *job) fill(ctx context.Context, p *place, size int64, layout []byte) error {
+func (j *job) fill(ctx context.Context, p *place, layout []byte) error {
 	if j.action == nil {
 		if err := j.beginRestore(layout); err != nil {
 			return err
 		}
-	}
-	if err := j.file.Truncate(size); err != nil {
-		return fmt.Errorf("set the size of the restored file: %w", err)
 	}
 	if err := j.fetch(ctx, p); err != nil {
 		return err
@@ -102,7 +99,10 @@ func (j *job) beginRestore(layout []byte) error {
 // that name, the copy may have been moved since the identity was read; and a
 // blob that only got other metadata still is the copy, as its CRC proves.
 func (j *job) fetch(ctx context.Context, p *place) error {
-	for range maxAttempts {
+	for try := range maxAttempts {
+		if err := j.makeRoomFor(p.size(), try > 0); err != nil {
+			return err
+		}
 		err := j.download(ctx, p)
 		if p.id == nil || !errors.Is(err, blobstore.ErrChanged) && !errors.Is(err, blobstore.ErrNotFound) {
 			return err
@@ -115,6 +115,23 @@ func (j *job) fetch(ctx context.Context, p *place) error {
 		j.blob = p.name
 	}
 	return failf(BlobChanged, "the copy %q changed %d times while it was read", p.name, maxAttempts)
+}
+
+// makeRoomFor makes the nameless file read as zeros where nothing will be written: what
+// another try has left there would stay. Without holes the writes give it its size.
+func (j *job) makeRoomFor(size int64, isUsed bool) error {
+	if isUsed {
+		if err := j.giveBack(); err != nil {
+			return err
+		}
+	}
+	if size <= blobstore.HoleSize {
+		return nil
+	}
+	if err := j.file.Truncate(size); err != nil {
+		return fmt.Errorf("set the size of the restored file: %w", err)
+	}
+	return nil
 }
 
 func (j *job) download(ctx context.Context, p *place) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -71,6 +72,17 @@ func TestRestoreOfABlobWithNewMetadata(t *testing.T) {
 	r.store.touch("f")
 	r.restore(fid)
 	r.wantContent(fid, "content")
+}
+
+// TestRestoreTriesAgainFromNothing: what the first try has written is not left where
+// the second one has a hole.
+func TestRestoreTriesAgainFromNothing(t *testing.T) {
+	r := newRig(t)
+	zeros := strings.Repeat("\x00", 2*blobstore.HoleSize)
+	fid := r.released("f", zeros)
+	r.store.touch("f")
+	r.restore(fid)
+	r.wantContent(fid, zeros)
 }
 
 func TestRestoreOfAMissingBlob(t *testing.T) {

@@ -108,7 +108,7 @@ func (r *rig) wantNoBlob(n blobstore.Name) {
 func (r *rig) wantContent(fid llapi.FID, content string) {
 	r.t.Helper()
 	if got := r.content(fid); got != content {
-		r.t.Errorf("content of %s: %q, want %q", fid, got, content)
+		r.t.Errorf("content of %s: %.80q, want %.80q", fid, got, content)
 	}
 }
 

@@ -94,10 +94,14 @@ func (d *download) zeroRuns(ctx context.Context) []span {
 	return runs
 }
 
-// runsOfZeros finds the blocks of zeros in a block list, and the size of them all.
+// runsOfZeros finds the blocks of zeros in a block list, and the size of all its
+// blocks: a negative one, if no blob can have them.
 func runsOfZeros(blocks []*blockblob.Block) (runs []span, size int64) {
 	for _, b := range blocks {
 		length := deref(b.Size)
+		if length < 0 || length > maxBlob-size {
+			return nil, -1
+		}
 		if i, ok := blockNumber(deref(b.Name)); ok && i == zeroBlock {
 			if n := len(runs); n > 0 && runs[n-1].end() == size {
 				runs[n-1].length += length

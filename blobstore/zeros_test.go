@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 )
 
 func TestCRCOfZeros(t *testing.T) {
@@ -297,9 +299,13 @@ func spoilLists(c *Container, spoil func(r *http.Response, list string) string) 
 func TestBlockListThatIsNoUse(t *testing.T) {
 	data := sparse("x", 1, 0, 0, 2)
 	for name, spoil := range map[string]func(r *http.Response, list string) string{
-		"refused":              func(r *http.Response, _ string) string { r.StatusCode = http.StatusForbidden; return "" },
-		"of another blob":      func(r *http.Response, list string) string { r.Header.Set("ETag", `"0x1"`); return list },
-		"of nothing":           func(r *http.Response, list string) string { r.Header.Del("ETag"); return list },
+		"refused":         func(r *http.Response, _ string) string { r.StatusCode = http.StatusForbidden; return "" },
+		"of another blob": func(r *http.Response, list string) string { r.Header.Set("ETag", `"0x1"`); return list },
+		"of nothing":      func(r *http.Response, list string) string { r.Header.Del("ETag"); return list },
+		"of no length at all": func(_ *http.Response, list string) string {
+			end := strings.LastIndex(list, "</CommittedBlocks>")
+			return strings.ReplaceAll(list[:end], ">1<", ">131072<") + "<Block><Name>AAAA</Name><Size>-131071</Size></Block>" + list[end:]
+		},
 		"of another length":    func(_ *http.Response, list string) string { return strings.Replace(list, ">65536<", ">65537<", 1) },
 		"no list":              func(*http.Response, string) string { return "<html>" },
 		"without our own IDs":  func(_ *http.Response, list string) string { return strings.ReplaceAll(list, "Name>", "ID>") },
@@ -316,6 +322,42 @@ func TestBlockListThatIsNoUse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzRunsOfZeros: whatever a list says, the runs are in order, within the blob, and
+// with the pieces between them they are the blob.
+func FuzzRunsOfZeros(f *testing.F) {
+	f.Add([]byte("zzdz"), int64(5))
+	f.Add([]byte("zdz"), int64(-5))
+	f.Add([]byte("zz"), int64(maxBlob))
+	f.Fuzz(func(t *testing.T, kinds []byte, length int64) {
+		var blocks []*blockblob.Block
+		for i, kind := range kinds {
+			id, size := nonce{}.blockID(i), length>>(kind%61)
+			if kind == 'z' {
+				id = nonce{}.blockID(zeroBlock)
+			}
+			blocks = append(blocks, &blockblob.Block{Name: &id, Size: &size})
+		}
+		runs, size := runsOfZeros(blocks)
+		if size < 0 {
+			if runs != nil {
+				t.Errorf("runs of a list that makes no sense: %v", runs)
+			}
+			return
+		}
+		d := &download{Container: &Container{options: ContainerOptions{BlockSize: max(1, size/100)}}, options: DownloadOptions{Size: size}}
+		at := int64(0)
+		for p := range d.pieces(runs) {
+			if p.offset != at || p.length < 0 || p.length == 0 && size > 0 {
+				t.Fatalf("a piece of %+v after %d bytes of %d; runs %v", p, at, size, runs)
+			}
+			at = p.end()
+		}
+		if at != size {
+			t.Errorf("the pieces end at %d of %d; runs %v", at, size, runs)
+		}
+	})
 }
 
 // TestBlockListThatLies: the CRC of the whole tells.

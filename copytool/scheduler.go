@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -256,9 +257,22 @@ func (s *scheduler) start(l *lane, t *task) {
 	unknown := t.cause == nil && l.sizes() && !t.sized && !t.large
 	s.workers.Go(func() {
 		defer cancel(nil)
+		growStack()
 		s.work(ctx, l, t, unknown)
 	})
 }
+
+// growStack makes room for the calls of a transfer, which go deep, while there is
+// little on the stack. It would be copied several times else, for each small file.
+//
+//go:noinline
+func growStack() {
+	var room [stackRoom]byte
+	runtime.KeepAlive(&room)
+}
+
+// stackRoom is in bytes; Go rounds what it needs for it up to a power of two.
+const stackRoom = 12 << 10
 
 // work has a slot of the lane. If the size of the file is unknown and wanted, and it
 // learns that the file is large and that large files have their share of slots, it

@@ -41,7 +41,12 @@ type DownloadOptions struct {
 // Errors: [ErrNotFound]; [ErrChanged] when the blob is not the one with that
 // ETag and length; [ErrChecksum]; [ErrArchivedTier]. An error of dst is wrapped.
 func (c *Container) Download(ctx context.Context, n Name, dst io.WriterAt, o DownloadOptions) (Info, error) {
-	d := &download{Container: c, name: n, dst: dst, options: o, progress: progress{report: o.Progress}}
+	d := &download{
+		Container: c, name: n, dst: dst, options: o, progress: progress{report: o.Progress},
+		// A write is a copy, and keeps a processor busy. More of them would only wait
+		// for the lock of the file, and busily at that.
+		writers: make(chan struct{}, max(1, runtime.NumCPU()/2)),
+	}
 	info, err := d.run(ctx)
 	return info, c.fail("download", n, c.goneOr(ctx, n, err))
 }
@@ -58,6 +63,7 @@ type download struct {
 	info     Info // from the answer that has the first byte, if that is fetched
 	progress progress
 	crc      crcSum
+	writers  chan struct{} // held by those who write
 }
 
 func (d *download) run(ctx context.Context) (Info, error) {
@@ -222,6 +228,12 @@ func atEnd(body io.Reader) error {
 
 // write puts a piece into place.
 func (d *download) write(ctx context.Context, data []byte, offset int64) error {
+	select {
+	case d.writers <- struct{}{}:
+		defer func() { <-d.writers }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	done, err := d.pool.fileAccess(ctx, len(data))
 	if err != nil {
 		return err

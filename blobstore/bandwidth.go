@@ -37,6 +37,15 @@ func requestsFor(bytesPerSecond, transfers int64) int64 {
 	return min(transfers, max(bytesPerSecond/leastRate, fewestSharing))
 }
 
+// limit is in bytes per second; 0 is none.
+func (b *bandwidth) limit() int64 {
+	l := b.limiter.Load()
+	if l == nil {
+		return 0
+	}
+	return int64(l.Limit())
+}
+
 func (b *bandwidth) set(bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {
 		b.limiter.Store(nil)
@@ -56,11 +65,10 @@ const (
 // before we read it, and so before it is counted: an eighth of a second's worth. 0
 // is as much as the kernel likes.
 func (b *bandwidth) receiveBuffer(transfers int64) int {
-	l := b.limiter.Load()
-	if l == nil {
+	limit := b.limit()
+	if limit == 0 {
 		return 0
 	}
-	limit := int64(l.Limit())
 	if n := limit / requestsFor(limit, transfers) / 8; n < mostReceiveBuffer {
 		return int(max(n, leastReceiveBuffer))
 	}

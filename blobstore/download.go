@@ -85,7 +85,7 @@ func (d *download) run(ctx context.Context) (Info, error) {
 // are not fetched is part of the sum, so the whole still is proved.
 func (d *download) fetchAll(ctx context.Context) (err error) {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(int(d.pool.transfers.Load()) + runtime.NumCPU())
+	var hand gate
 	for p, zero := range d.pieces(d.zeroRuns(ctx)) {
 		behind := d.options.Size - p.end()
 		if zero {
@@ -93,12 +93,13 @@ func (d *download) fetchAll(ctx context.Context) (err error) {
 			d.progress.add(p.length)
 			continue
 		}
-		buf, aerr := d.pool.memory.acquire(gctx, p.length)
+		buf, aerr := d.pool.takeInHand(gctx, &hand, p.length)
 		if aerr != nil {
 			err = aerr
 			break
 		}
 		g.Go(func() error {
+			defer hand.release(1)
 			defer buf.release()
 			if err := d.fetch(gctx, buf.bytes, p.offset); err != nil {
 				return err

@@ -91,6 +91,13 @@ func (g *gate) limit() int64 {
 	return g.capacity
 }
 
+// isWaitedFor tells whether somebody waits.
+func (g *gate) isWaitedFor() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.next() != nil
+}
+
 func (g *gate) enqueue(w *waiter, small bool) (*list.Element, *lane) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

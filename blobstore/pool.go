@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -15,6 +16,10 @@ type PoolOptions struct {
 	Transfers int   // requests in flight; 0: 64. A low Bandwidth allows fewer
 	Memory    int64 // bytes of buffers; 0: 1 GiB
 	Bandwidth int64 // bytes per second on the wire, both directions together; 0: no limit
+
+	// Adapt has fewer requests in flight than Transfers as long as the processors have
+	// no more to give.
+	Adapt bool
 
 	// StallTimeout is how long a request may wait for the other end to take or to
 	// send another 256 KiB, or what is left of them; then it is tried again. 0: 60 s.
@@ -61,7 +66,8 @@ type Pool struct {
 	files     gate // reads and writes of the callers' files
 	pause     pause
 	bandwidth bandwidth
-	transfers atomic.Int64 // that are allowed now
+	transfers atomic.Int64 // that are allowed
+	adaptive  adaptive
 	transport http.RoundTripper
 }
 
@@ -95,8 +101,9 @@ func (o PoolOptions) withDefaults() PoolOptions {
 func NewPool(o PoolOptions) *Pool {
 	o = o.withDefaults()
 	p := &Pool{
-		options: o,
-		memory:  newMemory(o.Memory),
+		options:  o,
+		memory:   newMemory(o.Memory),
+		adaptive: adaptive{read: readCPUTimes},
 	}
 	p.SetLimits(o.Transfers, o.Bandwidth)
 	p.transport = newTransport(o, &p.bandwidth, &p.transfers)
@@ -117,13 +124,43 @@ func (p *Pool) RequestsLimit() int { return int(p.slots.limit()) }
 
 // SetLimits changes how many requests may be in flight, 0 being the default, and how
 // many bytes may pass in a second, 0 being no limit. It is about transfers under way as
-// well; but one of those has no more requests in flight than were allowed when it began.
+// well.
 func (p *Pool) SetLimits(transfers int, bytesPerSecond int64) {
 	n := int64(PoolOptions{Transfers: transfers}.withDefaults().Transfers)
 	p.transfers.Store(n)
 	p.bandwidth.set(bytesPerSecond)
-	p.slots.resize(requestsFor(bytesPerSecond, n))
 	p.files.resize(n * filesPerTransfer)
+	if p.options.Adapt {
+		n = p.adaptive.first(n)
+	}
+	p.slots.resize(requestsFor(bytesPerSecond, n))
+}
+
+// adapt is called when a request has ended.
+func (p *Pool) adapt() {
+	if !p.options.Adapt {
+		return
+	}
+	if n, changed := p.adaptive.next(p.transfers.Load(), p.slots.isWaitedFor); changed {
+		p.slots.resize(requestsFor(p.bandwidth.limit(), n))
+	}
+}
+
+// inHand is how many pieces one transfer may have in memory: some more than there are
+// slots, those that are read or written while the others are on their way.
+func (p *Pool) inHand() int64 { return p.slots.limit() + int64(runtime.NumCPU()) }
+
+// takeInHand gives a transfer memory for one more piece, when it has few enough.
+func (p *Pool) takeInHand(ctx context.Context, hand *gate, n int64) (*buffer, error) {
+	hand.resize(p.inHand())
+	if err := hand.acquire(ctx, 1, n); err != nil {
+		return nil, err
+	}
+	buf, err := p.memory.acquire(ctx, n)
+	if err != nil {
+		hand.release(1)
+	}
+	return buf, err
 }
 
 // filesPerTransfer is how many reads and writes of files may be under way for each

@@ -169,6 +169,7 @@ func (x *exchange) answered(ctx context.Context, resp *http.Response) {
 func (x *exchange) finish(err error) {
 	x.once.Do(func() {
 		x.pool.slots.release(1)
+		x.pool.adapt()
 		event := x.event
 		event.Err = err
 		event.Received = x.received.Load()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,8 +189,7 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, err error) {
 	u.takeUp(ctx)
 	ids = make([]string, u.count())
 	g, gctx := errgroup.WithContext(ctx)
-	// Some more than there are slots: those read while the others send.
-	g.SetLimit(int(u.pool.transfers.Load()) + runtime.NumCPU())
+	var hand gate
 	for i := range ids {
 		if u.inHole(i) {
 			ids[i] = u.nonce.blockID(zeroBlock)
@@ -200,14 +198,15 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, err error) {
 			}
 			continue
 		}
-		// Waiting for memory here, before the goroutine starts, bounds both, and
-		// ends the loop as soon as a block fails, because that cancels gctx.
-		buf, aerr := u.pool.memory.acquire(gctx, u.lengthOf(i))
+		// Waiting here, before the goroutine starts, bounds both, and ends the loop
+		// as soon as a block fails, because that cancels gctx.
+		buf, aerr := u.pool.takeInHand(gctx, &hand, u.lengthOf(i))
 		if aerr != nil {
 			err = aerr
 			break
 		}
 		g.Go(func() error {
+			defer hand.release(1)
 			defer buf.release()
 			var err error
 			ids[i], err = u.stage(gctx, i, buf.bytes)

@@ -14,7 +14,7 @@ func watchPool(m *copytool.Metrics, pool *blobstore.Pool) {
 		{"memory_in_use_bytes", "Bytes of transfer buffers in use.", func() float64 { return float64(pool.MemoryInUse()) }},
 		{"memory_limit_bytes", "Bytes that transfer buffers may take (--memory).", func() float64 { return float64(pool.MemoryLimit()) }},
 		{"blob_requests_in_flight", "HTTP requests to Blob storage under way.", func() float64 { return float64(pool.RequestsInFlight()) }},
-		{"blob_requests_limit", "HTTP requests that may be under way: --transfers, fewer with a low --bandwidth.", func() float64 { return float64(pool.RequestsLimit()) }},
+		{"blob_requests_limit", "HTTP requests that may be under way: --transfers, fewer while the processors are busy or with a low --bandwidth.", func() float64 { return float64(pool.RequestsLimit()) }},
 	} {
 		m.Watch(g.name, g.help, g.read)
 	}

@@ -47,7 +47,7 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	metrics := copytool.NewMetrics()
 	metrics.Build(version)
 	s.Pool.UserAgent, s.Pool.Logger = programName+"/"+version, log
-	s.Pool.Observe, s.Pool.Traced = metrics.ObserveRequest, s.TraceEndpoint != ""
+	s.Pool.Observe, s.Pool.Traced, s.Pool.Adapt = metrics.ObserveRequest, s.TraceEndpoint != "", true
 	pool := blobstore.NewPool(s.Pool)
 	defer pool.Close()
 	watchPool(metrics, pool)

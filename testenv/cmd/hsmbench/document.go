@@ -62,8 +62,8 @@ func (r *report) content(what string) (string, error) {
 
 func (r *report) machine() string {
 	m := r.Machine
-	return fmt.Sprintf("\nMeasured on %s: %d cores of %s, Linux %s, %s; medians of %d rounds, files at scale %.4g.\n\n",
-		r.Date.Format("2 January 2006"), m.Cores, m.Processor, m.Kernel, m.Go, r.Rounds, r.Scale)
+	return fmt.Sprintf("\nMeasured on %s: %d cores of %s, Linux %s, %s; medians of so many rounds, and files of such a scale, as the command of each table says.\n\n",
+		r.Date.Format("2 January 2006"), m.Cores, m.Processor, m.Kernel, m.Go)
 }
 
 // sections has a table for each case that a pattern names, with the command that
@@ -76,7 +76,7 @@ func (r *report) sections(pattern string) (string, error) {
 			return "", fmt.Errorf("%q: %w", pattern, err)
 		}
 		if ok {
-			fmt.Fprintf(&b, "\n**%s**. `make bench CASES=%s SCALE=%.4g ROUNDS=%d`\n\n%s", c.title(), c.Name, r.Scale, r.Rounds, c.table().markdown())
+			fmt.Fprintf(&b, "\n**%s**. `make bench CASES=%s SCALE=%.4g ROUNDS=%d`\n\n%s", c.title(), c.Name, c.Scale, c.Rounds, c.table().markdown())
 		}
 	}
 	if b.Len() == 0 {

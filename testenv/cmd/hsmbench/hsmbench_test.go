@@ -2,6 +2,10 @@ package main
 
 import (
 	"encoding/xml"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -217,12 +221,15 @@ func TestMarksAreOfCases(t *testing.T) {
 
 func TestDocument(t *testing.T) {
 	r := results()
-	r.Date, r.Machine, r.Scale, r.Rounds = time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC), machine{2, "Z80", "6.1", "go1.26"}, 0.5, 3
+	r.Date, r.Machine = time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC), machine{2, "Z80", "6.1", "go1.26"}
+	for _, c := range r.Cases {
+		c.Scale, c.Rounds = 0.5, 3
+	}
 	got, err := r.fill("a\n<!-- hsmbench machine -->\nold\n<!-- /hsmbench -->\nb\n<!-- hsmbench cases small/* -->\n<!-- /hsmbench -->\nc\n")
 	want := `a
 <!-- hsmbench machine -->
 
-Measured on 3 February 2026: 2 cores of Z80, Linux 6.1, go1.26; medians of 3 rounds, files at scale 0.5.
+Measured on 3 February 2026: 2 cores of Z80, Linux 6.1, go1.26; medians of so many rounds, and files of such a scale, as the command of each table says.
 
 <!-- /hsmbench -->
 b
@@ -251,6 +258,43 @@ c
 		if _, err := r.fill(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// TestKeep: a run of some cases leaves the others in the file, unless those are of
+// another machine.
+func TestKeep(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "results.json")
+	names := func(r *report) (names []string) {
+		for _, c := range r.Cases {
+			names = append(names, fmt.Sprint(c.Name, c.Scale))
+		}
+		return names
+	}
+	run := func(scale float64, m machine, cases ...string) *report {
+		t.Helper()
+		r := &report{Machine: m, Scale: scale}
+		for _, name := range cases {
+			r.newCase(benchCase{name: name})
+		}
+		if err := errors.Join(r.keep(file), r.write(file)); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	run(0.5, machine{Cores: 2}, "large/http", "mixed/http", "sparse/http")
+	got := names(run(1, machine{Cores: 2}, "mixed/http", "large/https"))
+	if want := []string{"large/http0.5", "large/https1", "mixed/http1", "sparse/http0.5"}; !slices.Equal(got, want) {
+		t.Errorf("the report has %q, want %q", got, want)
+	}
+	if got := names(run(1, machine{Cores: 4}, "mixed/http")); len(got) != 1 {
+		t.Errorf("the report of another machine has %q", got)
+	}
+	if err := os.WriteFile(file, []byte("no JSON"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := new(report).keep(file); err == nil {
+		t.Error("a file that is no report would be replaced")
 	}
 }
 

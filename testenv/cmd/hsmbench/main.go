@@ -72,7 +72,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.who, "who", "*", "`names` of those to measure, likewise")
 	fs.Float64Var(&o.scale, "scale", 0.05, "`part` of the files of a case that is made; 1: all of them")
 	fs.IntVar(&o.rounds, "rounds", 3, "`times` that everyone is measured")
-	fs.StringVar(&o.jsonFile, "json", "", "`file` to write the figures of every round to")
+	fs.StringVar(&o.jsonFile, "json", "", "`file` to write the figures of every round to; what it has of other cases stays")
 	fs.StringVar(&o.from, "from", "", "`file` written by -json to report on; nothing is measured")
 	fs.StringVar(&o.svgDir, "svg", "", "`folder` to write the plots to")
 	fs.StringVar(&o.doc, "doc", "", "Markdown `document` to put the tables of -from into")
@@ -109,6 +109,9 @@ func (o options) run(ctx context.Context) error {
 		return o.publish(r)
 	}
 	r, err := o.measure(ctx, cases)
+	if o.jsonFile != "" {
+		err = errors.Join(err, r.keep(o.jsonFile))
+	}
 	return errors.Join(err, o.publish(r))
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -12,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A report is everything that one run has measured.
+// A report is everything that was measured on a machine. What a run does not measure is
+// in it as an earlier one did.
 type report struct {
 	Date    time.Time     `json:"date"`
 	Machine machine       `json:"machine"`
-	Scale   float64       `json:"scale"`
+	Scale   float64       `json:"scale"` // of the last run
 	Rounds  int           `json:"rounds"`
 	Cases   []*caseResult `json:"cases"`
 }
@@ -37,6 +40,8 @@ type caseResult struct {
 	Secure    bool    `json:"secure"`
 	LatencyMS float64 `json:"latency_ms"`
 	Transfers int     `json:"transfers"`
+	Scale     float64 `json:"scale"`
+	Rounds    int     `json:"rounds"`
 	// Of some cases: files asked for together, and the large files that those
 	// above are behind.
 	Batch      int       `json:"batch,omitempty"`
@@ -76,7 +81,7 @@ func (r *report) newCase(c benchCase) *caseResult {
 	found := &caseResult{
 		Name: c.name, Files: c.files, Size: c.size, Workload: c.workload.name, Secure: c.secure,
 		LatencyMS: float64(c.latency) / float64(time.Millisecond), Transfers: c.transfers,
-		Batch: c.batch, Behind: c.behind, BehindSize: c.behindSize,
+		Scale: r.Scale, Rounds: r.Rounds, Batch: c.batch, Behind: c.behind, BehindSize: c.behindSize,
 	}
 	r.Cases = append(r.Cases, found)
 	return found
@@ -131,6 +136,28 @@ func requests(s sample) float64 { return float64(s.Total()) }
 func count(s sample) float64    { return float64(s.Latencies.Count) }
 func p50(s sample) float64      { return s.Latencies.P50 }
 func p99(s sample) float64      { return s.Latencies.P99 }
+
+// keep takes over from an earlier report of this machine what was not measured again.
+// It fails for a file that is there and is none.
+func (r *report) keep(path string) error {
+	old, err := readReport(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && old.Machine != r.Machine {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range old.Cases {
+		if r.find(c.Name) == nil {
+			r.Cases = append(r.Cases, c)
+		}
+	}
+	order := func(c *caseResult) int {
+		return slices.IndexFunc(allCases, func(b benchCase) bool { return b.name == c.Name })
+	}
+	slices.SortStableFunc(r.Cases, func(a, b *caseResult) int { return order(a) - order(b) })
+	return nil
+}
 
 func (r *report) write(path string) error {
 	text, err := json.MarshalIndent(r, "", "  ")

@@ -27,8 +27,9 @@ type adaptive struct {
 const (
 	firstPerCore = 8 // requests; two cores are busy with these
 	adaptEvery   = 100 * time.Millisecond
-	idleEnough   = 0.1 // part of all processors, from which there are more requests
-	idleMostly   = 0.5 // from which there are twice as many
+	longAgo      = time.Minute // says nothing about now
+	idleEnough   = 0.1         // part of all processors, from which there are more requests
+	idleMostly   = 0.5         // from which there are twice as many
 	idleTooLow   = 0.02
 )
 
@@ -55,10 +56,14 @@ func (a *adaptive) next(most int64, isWaitedFor func() bool) (n int64, changed b
 	t, ok := a.read()
 	idle := t.idleSince(a.before)
 	a.looked, a.before = time.Now(), t
-	if !ok || since > 10*adaptEvery { // what was long ago says nothing
+	switch {
+	case !ok: // nothing can be said against more
+		n = most
+	case since > longAgo:
 		return 0, false
+	default:
+		n = adapted(a.now, most, idle, isWaitedFor())
 	}
-	n = adapted(a.now, most, idle, isWaitedFor())
 	changed, a.now = n != a.now, n
 	return n, changed
 }

@@ -23,11 +23,9 @@ const (
 	mostPlaces    = 32 // where the cores are not more themselves
 )
 
-// ballast is never touched, and so takes no memory.
-var ballast []byte
-
-// tuneRuntime leaves alone what the environment sets.
-func tuneRuntime() {
+// tuneRuntime leaves alone what the environment sets. The caller keeps the ballast,
+// which is never touched and so takes no memory.
+func tuneRuntime() (ballast []byte) {
 	if os.Getenv("GOGC") == "" {
 		ballast = make([]byte, ballastSize)
 		debug.SetGCPercent(garbage)
@@ -36,4 +34,5 @@ func tuneRuntime() {
 		cores := runtime.GOMAXPROCS(0)
 		runtime.GOMAXPROCS(max(cores, min(placesPerCore*cores, mostPlaces)))
 	}
+	return ballast
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -32,7 +33,7 @@ func serve(ctx context.Context, now configuration, read func() (configuration, e
 	if err := copytool.CheckCapabilities(); err != nil {
 		return err
 	}
-	tuneRuntime()
+	defer runtime.KeepAlive(tuneRuntime())
 	if _, err := traceAddress(s.TraceEndpoint); err != nil {
 		return err
 	}

@@ -73,7 +73,8 @@ func TestAdaptiveLooksSeldom(t *testing.T) {
 		step := func(pause time.Duration, want int64) {
 			t.Helper()
 			time.Sleep(pause)
-			if n, changed := a.next(most, func() bool { return true }); n*int64(toInt(changed)) != want {
+			n, changed := a.next(most, func() bool { return true })
+			if changed != (want != 0) || changed && n != want {
 				t.Errorf("after %s: %d, %t; want %d", pause, n, changed, want)
 			}
 		}
@@ -89,13 +90,6 @@ func TestAdaptiveLooksSeldom(t *testing.T) {
 		a.read = func() (cpuTimes, bool) { return cpuTimes{}, false }
 		step(time.Hour, most) // who is not told has all
 	})
-}
-
-func toInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // TestPoolAdapts: a pool begins with few requests, if it may, and has more while they

@@ -109,7 +109,6 @@ func (c *Container) newUpload(n Name, src io.ReaderAt, size int64, o UploadOptio
 		Container: c, name: n, src: src, size: size, blockSize: blockSize, options: o,
 		nonce:    newNonce(),
 		progress: progress{report: o.Progress},
-		zeroCRC:  crcOfZeros(blockSize),
 	}
 	return u, checkMetadata(u.describe(0, int64(u.count())))
 }
@@ -187,6 +186,7 @@ func (u *upload) putBlob(ctx context.Context) (Info, error) {
 // block list.
 func (u *upload) stageAll(ctx context.Context) (ids []string, err error) {
 	u.takeUp(ctx)
+	u.zeroCRC = crcOfZeros(u.blockSize)
 	ids = make([]string, u.count())
 	g, gctx := errgroup.WithContext(ctx)
 	var hand gate

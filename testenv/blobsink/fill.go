@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,16 +84,25 @@ func (f Fill) Reader(n int64) io.Reader { return io.NewSectionReader(f.Content()
 
 // Content is the fill without an end.
 func (f Fill) Content() io.ReaderAt {
-	c := content{fill: f, pattern: make([]byte, patternSize)}
-	if f != Zeros {
-		_, _ = rand.NewChaCha8([32]byte{'b', 'l', 'o', 'b'}).Read(c.pattern) // never fails
+	if f == Zeros {
+		return content{f, zeroPattern()}
 	}
-	return c
+	return content{f, randomPattern()}
 }
+
+// Made once: a MiB for each small file would take longer than the file.
+var (
+	zeroPattern   = sync.OnceValue(func() []byte { return make([]byte, patternSize) })
+	randomPattern = sync.OnceValue(func() []byte {
+		p := make([]byte, patternSize)
+		_, _ = rand.NewChaCha8([32]byte{'b', 'l', 'o', 'b'}).Read(p) // never fails
+		return p
+	})
+)
 
 type content struct {
 	fill    Fill
-	pattern []byte
+	pattern []byte // not to be written
 }
 
 // ReadAt implements io.ReaderAt. It never comes to an end.
@@ -140,7 +150,7 @@ func newSource(f Fill) (*source, error) {
 // fill has zeros.
 func (f Fill) WriteTo(file *os.File, n int64) error {
 	c := f.Content()
-	buf := make([]byte, patternSize)
+	buf := make([]byte, min(n, patternSize))
 	for off := f.DataAt(0); off < n; off = f.DataAt(off) {
 		piece := buf[:min(f.HoleAt(off)-off, n-off, int64(len(buf)))]
 		_, _ = c.ReadAt(piece, off) // never fails

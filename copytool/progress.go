@@ -60,14 +60,15 @@ func (a *Agent) beatOne(t *task) {
 	moved := t.moved.Load()
 	t.reported = min(t.reported, moved) // an upload can start again
 	err := a.current().ReportProgress(t.item, llapi.Extent{Offset: uint64(t.reported), Length: uint64(moved - t.reported)})
+	if errors.Is(err, syscall.ENOENT) && t.ending.Load() {
+		return // it ended while it was being reported; what the coordinator answers to its end is what counts
+	}
 	a.answered(t, err)
 	switch {
 	case err == nil:
 		t.reported = moved
 	case errors.Is(err, syscall.ECANCELED):
 		a.sched.cancelTask(t, errCanceled)
-	case t.ending.Load():
-		// It ended while it was being reported.
 	case errors.Is(err, syscall.ENOENT):
 		a.sched.cancelTask(t, errForgotten)
 	default:

@@ -111,3 +111,24 @@ func (l *fakeLustre) answerProgress(it llapi.ActionItem, err error) {
 	defer l.mu.Unlock()
 	l.answer[key{it.Cookie, it.FID}] = err
 }
+
+// TestNoDoubtAfterAnEnd: that a coordinator does not know an action that has just ended
+// says nothing about the registration. With thousands of actions it happens all the time.
+func TestNoDoubtAfterAnEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		fid := r.write("f", "content")
+		caught, release := r.hold("put")
+		it := r.item(llapi.ActionArchive, fid)
+		r.onReport = func(llapi.ActionItem) { // the report is on its way when the action ends
+			release()
+			r.wait(it)
+		}
+		r.send(it)
+		<-caught
+		time.Sleep(r.agent.o.ProgressInterval)
+		synctest.Wait()
+		if n := r.renewed(); n != 0 || !r.over[key{it.Cookie, fid}] {
+			t.Errorf("%d renewals, want none", n)
+		}
+	})
+}

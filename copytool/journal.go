@@ -1,7 +1,6 @@
 package copytool
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,17 +32,13 @@ type Journal struct {
 	mu        sync.Mutex // guards all below
 	file      *os.File
 	size      int64 // bytes of whole records
-	live      map[uint64]*liveEntry
-	liveBytes int64
+	live      openActions
 	next      uint64 // number of the next entry
 	failing   bool
 	rewriteAt int64  // size from which it is worth to leave out what has ended
 	rewriting bool   // somebody does that
 	meanwhile []byte // what was appended since
 }
-
-// A liveEntry is an action that has not ended.
-type liveEntry struct{ records []byte }
 
 // rewriteSlack is how much a journal may grow before it is rewritten: about
 // 8,000 actions.
@@ -64,7 +59,7 @@ func newJournal(dir, fsname, mount string, log *slog.Logger) *Journal {
 	return &Journal{
 		path: filepath.Join(dir, fsname+url.PathEscape(mount)+".journal"), log: log,
 		head: appendRecord(nil, &record{kind: recordHeader, fsname: fsname, mount: mount}),
-		live: map[uint64]*liveEntry{}, next: 1,
+		live: newOpenActions(), next: 1,
 	}
 }
 
@@ -115,25 +110,16 @@ func (j *Journal) replay(content []byte) (whole int64, err error) {
 			j.log.Info("the end of the journal is torn, as after a crash", "journal", j.path, "bytes", len(content)-at)
 			break
 		}
-		j.apply(&r, content[at:at+size:at+size])
+		j.apply(&r, content[at:at+size])
 		at += size
 	}
 	return int64(at), nil
 }
 
 func (j *Journal) apply(r *record, raw []byte) {
-	e := j.live[r.entry]
-	switch {
-	case r.kind == recordReceived:
-		j.live[r.entry] = &liveEntry{raw}
-		j.liveBytes += int64(len(raw))
+	j.live.apply(r, raw)
+	if r.kind == recordReceived {
 		j.next = max(j.next, r.entry+1)
-	case r.kind == recordEnded && e != nil:
-		delete(j.live, r.entry)
-		j.liveBytes -= int64(len(e.records))
-	case r.kind == recordStaged && e != nil:
-		e.records = append(e.records, raw...)
-		j.liveBytes += int64(len(raw))
 	}
 }
 
@@ -144,29 +130,7 @@ func (j *Journal) orphans() []*task {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var tasks []*task
-	for _, e := range j.live {
-		tasks = append(tasks, e.task())
-	}
-	slices.SortFunc(tasks, func(a, b *task) int { return cmp.Compare(a.entry, b.entry) })
-	return tasks
-}
-
-func (e *liveEntry) task() *task {
-	t := &task{}
-	for b := e.records; len(b) > 0; {
-		r, size, err := decodeRecord(b)
-		if err != nil {
-			break // cannot be: it was decoded, or encoded, before
-		}
-		if r.kind == recordReceived {
-			t = adoptedTask(&r)
-		} else {
-			t.staged = append(t.staged, r.staged)
-		}
-		b = b[size:]
-	}
-	return t
+	return j.live.tasks()
 }
 
 // received notes the tasks of a list, in one write, and numbers them.
@@ -182,7 +146,7 @@ func (j *Journal) received(tasks []*task) {
 		start := len(all)
 		r := record{kind: recordReceived, entry: t.entry, archiveID: t.archiveID, flags: t.flags, received: t.received, item: t.item}
 		all = appendRecord(all, &r)
-		j.apply(&r, slices.Clone(all[start:]))
+		j.apply(&r, all[start:])
 	}
 	j.append(all)
 }
@@ -243,18 +207,15 @@ func (j *Journal) append(records []byte) {
 func (j *Journal) rewrite() error {
 	j.mu.Lock()
 	j.rewriting, j.meanwhile = true, nil // ended has said so already
-	open := make([]byte, 0, int64(len(j.head))+j.liveBytes)
-	open = append(open, j.head...)
-	for _, e := range j.live {
-		open = append(open, e.records...)
-	}
+	open := make([]byte, 0, int64(len(j.head))+j.live.bytes)
+	open = j.live.appendTo(append(open, j.head...))
 	j.mu.Unlock()
 	f, err := writeSynced(j.path+".new", open)
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.rewriting = false
-	j.rewriteAt = 2*j.liveBytes + max(j.size, rewriteSlack) // if it fails; not at once again
+	j.rewriteAt = 2*j.live.bytes + max(j.size, rewriteSlack) // if it fails; not at once again
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"slices"
 	"strings"
 	"time"
 
@@ -177,7 +176,7 @@ func (c *cursor) received(r *record) {
 	it.DFID = it.FID
 	it.Extent = llapi.Extent{Offset: c.u64(), Length: c.u64()}
 	it.Cookie, it.GID = c.u64(), c.u64()
-	it.Data = slices.Clone(c.rest)
+	it.Data = append([]byte(nil), c.rest...)
 }
 
 func (c *cursor) staged(r *record) {

@@ -1,7 +1,6 @@
 package copytool
 
 import (
-	"container/list"
 	"sync"
 
 	"lhsm-azblob/llapi"
@@ -11,43 +10,64 @@ import (
 const recentSize = 50_000
 
 // recent remembers the copies made last, for a REMOVE that comes when the file
-// and its identity are gone.
+// and its identity are gone. It keeps them encoded: as they are, the garbage collector
+// would have ten objects to look at for each.
 type recent struct {
-	size int
-
-	mu    sync.Mutex // guards all below
-	order *list.List // of recentCopy, the newest first
-	byFID map[llapi.FID]*list.Element
+	mu     sync.Mutex // guards all below
+	copies []recentCopy
+	next   int // where the oldest of them is, once all places are taken
+	byFID  map[llapi.FID]int
 }
 
+// A recentCopy is empty where a copy was dropped.
 type recentCopy struct {
-	fid llapi.FID
-	id  *Identity
+	fid      llapi.FID
+	identity []byte
 }
 
 func newRecent(size int) *recent {
-	return &recent{size: size, order: list.New(), byFID: map[llapi.FID]*list.Element{}}
+	return &recent{copies: make([]recentCopy, 0, size), byFID: map[llapi.FID]int{}}
 }
 
 func (r *recent) put(fid llapi.FID, id *Identity) {
+	text, err := id.Encode()
+	if err != nil {
+		return // nor could it be written to the file
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dropLocked(fid)
-	r.byFID[fid] = r.order.PushFront(recentCopy{fid, id})
-	for r.order.Len() > r.size {
-		r.dropLocked(r.order.Back().Value.(recentCopy).fid)
+	at := r.makeRoom()
+	r.copies[at] = recentCopy{fid, text}
+	r.byFID[fid] = at
+}
+
+// makeRoom forgets the oldest where there is no place left.
+func (r *recent) makeRoom() (at int) {
+	if at = len(r.copies); at < cap(r.copies) {
+		r.copies = r.copies[:at+1]
+		return at
 	}
+	at = r.next
+	r.next = (at + 1) % len(r.copies)
+	r.dropLocked(r.copies[at].fid)
+	return at
 }
 
 // get returns nil for a file it does not know.
 func (r *recent) get(fid llapi.FID) *Identity {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.byFID[fid]
-	if e == nil {
-		return nil
+	at, ok := r.byFID[fid]
+	var text []byte
+	if ok {
+		text = r.copies[at].identity
 	}
-	return e.Value.(recentCopy).id
+	r.mu.Unlock()
+	id, err := ParseIdentity(text)
+	if err != nil {
+		return nil // there is none
+	}
+	return &id
 }
 
 func (r *recent) drop(fid llapi.FID) {
@@ -57,8 +77,8 @@ func (r *recent) drop(fid llapi.FID) {
 }
 
 func (r *recent) dropLocked(fid llapi.FID) {
-	if e := r.byFID[fid]; e != nil {
-		r.order.Remove(e)
+	if at, ok := r.byFID[fid]; ok {
+		r.copies[at] = recentCopy{}
 		delete(r.byFID, fid)
 	}
 }

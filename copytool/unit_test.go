@@ -275,19 +275,26 @@ func TestLockMount(t *testing.T) {
 func TestRecentForgetsTheOldest(t *testing.T) {
 	r := newRecent(2)
 	fid := func(oid uint32) llapi.FID { return llapi.FID{Seq: 1, OID: oid} }
-	for oid := range uint32(3) {
-		r.put(fid(oid), &Identity{Size: int64(oid)})
+	put := func(oid uint32, size int64) {
+		r.put(fid(oid), &Identity{Account: "account", Container: "container", Blob: BlobRef{"name", "etag"}, Size: size})
 	}
-	r.put(fid(1), &Identity{Size: 10})
-	r.put(fid(3), &Identity{Size: 3})
-	for oid, want := range []bool{false, true, false, true} {
-		if got := r.get(fid(uint32(oid))) != nil; got != want {
-			t.Errorf("file %d is remembered: %t, want %t", oid, got, want)
+	for oid := range uint32(3) {
+		put(oid, int64(oid))
+	}
+	put(1, 10)
+	put(3, 3)
+	for oid, want := range []int64{-1, 10, -1, 3} {
+		got := int64(-1)
+		if id := r.get(fid(uint32(oid))); id != nil {
+			got = id.Size
+		}
+		if got != want {
+			t.Errorf("of file %d the size %d is remembered, want %d; -1 is none", oid, got, want)
 		}
 	}
 	r.drop(fid(3))
-	if r.get(fid(3)) != nil || len(r.byFID) != r.order.Len() {
-		t.Error("a dropped file is still there")
+	if r.get(fid(3)) != nil || len(r.byFID) != 1 || len(r.copies) != 2 {
+		t.Errorf("a dropped file is still there: %v", r.copies)
 	}
 }
 

@@ -19,7 +19,7 @@ func (r *rig) beginElsewhere(action llapi.Action, fid llapi.FID) llapi.ActionIte
 	j := r.elsewhere(fid)
 	j.t.item.Action = action
 	ctx, cancel := context.WithCancelCause(context.Background())
-	j.t.cancel = cancel
+	j.t.turn = &turn{cancel: cancel}
 	go func() {
 		defer cancel(nil)
 		for rest := j.run(ctx, j.t); rest > 0; rest = j.run(ctx, j.t) {

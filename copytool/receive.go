@@ -123,12 +123,16 @@ func (a *Agent) note(list *llapi.ActionList) (b batch) {
 		return batch{}
 	}
 	now := time.Now()
-	for _, item := range list.Items {
+	// One piece of memory: they come together and end about together, and to the
+	// garbage collector a list of them is no more than one.
+	tasks := make([]task, len(list.Items))
+	for i, item := range list.Items {
 		if item.Action == llapi.ActionCancel {
 			b.cancels = append(b.cancels, key{item.Cookie, item.FID})
 			continue
 		}
-		t := newTask(item, list, now)
+		t := &tasks[i]
+		t.init(item, list, now)
 		t.cause = a.refusal(t)
 		b.tasks = append(b.tasks, t)
 	}

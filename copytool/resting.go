@@ -9,7 +9,7 @@ func (s *scheduler) rest(l *lane, t *task, d time.Duration) {
 	t.in = &s.resting
 	t.lane.waiting++
 	t.lane.resting++
-	t.unheard = s.unheard.PushBack(t)
+	s.unheard.push(t)
 	t.ending.Store(false)
 	if t.failed {
 		s.releaseFile(t)

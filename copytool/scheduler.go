@@ -1,7 +1,6 @@
 package copytool
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"runtime"
@@ -38,7 +37,7 @@ type scheduler struct {
 	refusals *lane
 	resting  fifo               // where tasks are whose end was not taken; nothing is ever in it
 	started  map[*task]struct{} // and not ended, nor resting
-	unheard  list.List          // tasks that wait, as *task; first those that the coordinator was told of longest ago
+	unheard  waitList           // tasks that wait; first those that the coordinator was told of longest ago
 	early    earlyCancels
 	stopped  error         // set by abort: new tasks are ended with it
 	doubles  []*task       // not told of yet
@@ -143,7 +142,7 @@ func (s *scheduler) enqueue(t *task) {
 func (s *scheduler) wait(l *lane, t *task) {
 	l.add(t)
 	if t.cause == nil { // else the coordinator hears of its end at once
-		t.unheard = s.unheard.PushBack(t)
+		s.unheard.push(t)
 	}
 }
 
@@ -153,10 +152,7 @@ func (s *scheduler) waitsNoMore(t *task) {
 	if t.in == &s.resting {
 		t.lane.resting--
 	}
-	if t.unheard != nil {
-		s.unheard.Remove(t.unheard)
-		t.unheard = nil
-	}
+	s.unheard.remove(t)
 }
 
 // cancelTask ends the task with the cause, wherever it is.
@@ -247,8 +243,7 @@ func (s *scheduler) start(l *lane, t *task) {
 	// The context of no caller: actions outlive the loop that received them,
 	// and end with a cause, by cancelTask or abort.
 	ctx, cancel := context.WithCancelCause(context.Background())
-	t.cancel = cancel
-	t.began = time.Now()
+	t.turn = &turn{began: time.Now(), cancel: cancel}
 	t.speed.start(t.began)
 	s.waitsNoMore(t)
 	s.started[t] = struct{}{}
@@ -443,13 +438,13 @@ func (s *scheduler) due(now time.Time, silence time.Duration, most int) (running
 			running = append(running, t)
 		}
 	}
-	for e := s.unheard.Front(); e != nil && len(waiting) < most; e = s.unheard.Front() {
-		t := e.Value.(*task)
+	for t := s.unheard.first; t != nil && len(waiting) < most; t = s.unheard.first {
 		if !t.lastBeat.Before(now.Add(-silence)) {
 			break
 		}
 		waiting = append(waiting, t)
-		s.unheard.MoveToBack(e)
+		s.unheard.remove(t)
+		s.unheard.push(t)
 		t.lastBeat = time.Now()
 	}
 	return running, waiting
@@ -459,5 +454,5 @@ func (s *scheduler) due(now time.Time, silence time.Duration, most int) (running
 func (s *scheduler) waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.unheard.Len()
+	return s.unheard.length
 }

@@ -1,7 +1,6 @@
 package copytool
 
 import (
-	"container/list"
 	"context"
 	"sync/atomic"
 	"time"
@@ -44,14 +43,12 @@ type task struct {
 
 	// The rest is guarded by the scheduler's mu.
 
-	lastBeat  time.Time     // when the coordinator last heard of it while it waits
-	unheard   *list.Element // its place among those that wait; nil for others
-	began     time.Time     // when it got its slot
-	speed     speedometer   // of moved
-	parked    bool          // it has begun and waits without a slot
+	*turn               // the last it had; nil until then
+	lastBeat  time.Time // when the coordinator last heard of it while it waits
+	queued    links     // among those that wait
+	parked    bool      // it has begun and waits without a slot
 	lane      *lane
 	in        *fifo // where it waits; nil while it runs
-	cancel    context.CancelCauseFunc
 	cause     error // set before it runs: only end it, with this
 	sized     bool  // it is known how large the file is
 	large     bool  // or counts as that while it runs unsized
@@ -62,15 +59,70 @@ type task struct {
 }
 
 func newTask(item llapi.ActionItem, list *llapi.ActionList, now time.Time) *task {
-	return &task{
-		key:  key{item.Cookie, item.FID},
-		item: item, archiveID: list.ArchiveID, flags: list.Flags, received: now, lastBeat: now,
-		urgent: isUrgent(item, list.Flags),
-	}
+	t := &task{}
+	t.init(item, list, now)
+	return t
+}
+
+func (t *task) init(item llapi.ActionItem, list *llapi.ActionList, now time.Time) {
+	t.key, t.item = key{item.Cookie, item.FID}, item
+	t.archiveID, t.flags = list.ArchiveID, list.Flags
+	t.received, t.lastBeat = now, now
+	t.urgent = isUrgent(item, list.Flags)
 }
 
 func isUrgent(item llapi.ActionItem, flags llapi.RequestFlags) bool {
 	return item.Action == llapi.ActionRestore && flags&llapi.FlagBlocking != 0
+}
+
+// A turn is what a task has from when it gets a slot.
+type turn struct {
+	began  time.Time
+	speed  speedometer // of what is moved
+	cancel context.CancelCauseFunc
+}
+
+// A waitList is the tasks that wait. It is made of links in the tasks themselves: with
+// a hundred thousand, every object that the garbage collector must look at counts.
+type waitList struct {
+	first, last *task
+	length      int
+}
+
+type links struct {
+	previous, next *task
+	linked         bool
+}
+
+func (w *waitList) push(t *task) {
+	t.queued = links{previous: w.last, linked: true}
+	if w.last == nil {
+		w.first = t
+	} else {
+		w.last.queued.next = t
+	}
+	w.last = t
+	w.length++
+}
+
+// remove does nothing for a task that is not in the list.
+func (w *waitList) remove(t *task) {
+	q := t.queued
+	if !q.linked {
+		return
+	}
+	if q.previous == nil {
+		w.first = q.next
+	} else {
+		q.previous.queued.next = q.next
+	}
+	if q.next == nil {
+		w.last = q.previous
+	} else {
+		q.next.queued.previous = q.previous
+	}
+	t.queued = links{}
+	w.length--
 }
 
 // A fifo is a queue of tasks. A task leaves it by pop, or by being put

@@ -15,7 +15,7 @@ const defaultBlock = 8 << 20
 
 // cutting checks and fills in the sizes into which files are cut.
 func (c *Container) cutting() error {
-	o, room := &c.options, c.pool.memory.largest()
+	o, room := &c.options, c.pool.memory.capacity
 	if o.BlockSize == 0 {
 		o.BlockSize = min(defaultBlock, room)
 	}

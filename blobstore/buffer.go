@@ -17,7 +17,8 @@ import (
 // size, but never so many that lent and kept exceed the limit, and none for long
 // when nothing is being moved.
 type memory struct {
-	gate gate
+	capacity int64 // bytes; the gate's can be less, see occupy
+	gate     gate
 
 	mu        sync.Mutex // guards what follows
 	idle      map[int][][]byte
@@ -38,16 +39,22 @@ type buffer struct {
 }
 
 func newMemory(capacity int64) *memory {
-	return &memory{gate: gate{capacity: capacity}, idle: map[int][][]byte{}}
+	return &memory{capacity: capacity, gate: gate{capacity: capacity}, idle: map[int][][]byte{}}
 }
 
-// largest is the size of the largest buffer there can be.
-func (m *memory) largest() int64 { return m.gate.capacity }
+// occupy leaves so many bytes of the memory to others, but not more than half of it.
+// What is lent beyond that stays so until it comes back.
+func (m *memory) occupy(bytes int64) {
+	m.gate.resize(m.capacity - min(bytes, m.capacity/2))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.makeRoom()
+}
 
 // acquire borrows a buffer of n bytes; its content is arbitrary. It waits for
-// memory until ctx ends. n must not exceed largest.
+// memory until ctx ends. n must not exceed the capacity.
 func (m *memory) acquire(ctx context.Context, n int64) (*buffer, error) {
-	size := min(sizeClass(n), m.gate.capacity)
+	size := min(sizeClass(n), m.capacity)
 	if err := m.gate.acquire(ctx, size, n); err != nil {
 		return nil, err
 	}
@@ -82,7 +89,7 @@ func (m *memory) take(size int) ([]byte, error) {
 // makeRoom frees idle buffers until there are no more than what is lent leaves room
 // for. Called with mu held.
 func (m *memory) makeRoom() {
-	for m.idleBytes > 0 && m.idleBytes+m.gate.used() > m.gate.capacity {
+	for m.idleBytes > 0 && m.idleBytes+m.gate.used() > m.gate.limit() {
 		m.dropLargest()
 	}
 }
@@ -90,7 +97,7 @@ func (m *memory) makeRoom() {
 // reserve counts n bytes as lent, or all there can be, that somebody else allocates.
 // release ends that.
 func (m *memory) reserve(ctx context.Context, n int64) (release func(), err error) {
-	n = min(n, m.gate.capacity)
+	n = min(n, m.capacity)
 	if err := m.gate.acquire(ctx, n, n); err != nil {
 		return nil, err
 	}

@@ -104,6 +104,55 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 	m.free()
 }
 
+// TestOccupiedMemory: what something else takes is not lent, nor kept; but half of the
+// memory is, and one buffer however large.
+func TestOccupiedMemory(t *testing.T) {
+	allocated := countPages(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(1 << 20)
+		b, err := m.acquire(t.Context(), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.release()
+		m.occupy(256 << 10)
+		if n := allocated(); n > 768<<10 {
+			t.Errorf("%d bytes are kept beside what is occupied", n)
+		}
+		if n := m.lendable(t); n != 768<<10 {
+			t.Errorf("%d bytes can be had beside 256 KiB, want 768 KiB", n)
+		}
+		m.occupy(5 << 20)
+		if n := m.lendable(t); n != 512<<10 {
+			t.Errorf("%d bytes can be had beside 5 MiB, want half", n)
+		}
+		if b, err = m.acquire(t.Context(), 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		b.release()
+		m.occupy(0)
+		if n := m.lendable(t); n != 1<<20 {
+			t.Errorf("%d bytes can be had in the end, want all", n)
+		}
+		m.free()
+	})
+}
+
+// lendable is how much can be had in small buffers.
+func (m *memory) lendable(t *testing.T) (n int64) {
+	const size = 64 << 10
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	for {
+		b, err := m.acquire(ctx, size)
+		if err != nil {
+			return n
+		}
+		defer b.release()
+		n += size
+	}
+}
+
 // TestReservedMemoryIsNotAlsoKept: what somebody else allocates counts as lent.
 func TestReservedMemoryIsNotAlsoKept(t *testing.T) {
 	allocated := countPages(t)

@@ -39,7 +39,7 @@ const (
 )
 
 // acquire takes n of the gate's quantity for a transfer of bytes bytes. It waits
-// until ctx ends. n must not exceed the capacity.
+// until ctx ends. Who wants more than the capacity has to be the only one.
 func (g *gate) acquire(ctx context.Context, n, bytes int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (g *gate) grant() {
 	for l := g.next(); l != nil; l = g.next() {
 		front := l.queue.Front()
 		w := front.Value.(*waiter)
-		if g.inUse+w.n > g.capacity {
+		if g.inUse > 0 && g.inUse+w.n > g.capacity {
 			return
 		}
 		l.queue.Remove(front)

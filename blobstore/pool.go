@@ -114,7 +114,11 @@ func NewPool(o PoolOptions) *Pool {
 func (p *Pool) MemoryInUse() int64 { return p.memory.gate.used() }
 
 // MemoryLimit is the number of bytes that buffers may take.
-func (p *Pool) MemoryLimit() int64 { return p.memory.gate.limit() }
+func (p *Pool) MemoryLimit() int64 { return p.memory.capacity }
+
+// Occupy says how many bytes of the pool's memory something else takes, in place of what
+// was said before. Buffers keep half of it in any case.
+func (p *Pool) Occupy(bytes int64) { p.memory.occupy(bytes) }
 
 // RequestsInFlight is the number of requests under way now.
 func (p *Pool) RequestsInFlight() int { return int(p.slots.used()) }

@@ -101,7 +101,7 @@ func (c *Container) newUpload(n Name, src io.ReaderAt, size int64, o UploadOptio
 	if size < 0 {
 		return nil, fmt.Errorf("size %d", size)
 	}
-	blockSize, err := blockSizeFor(size, c.options.BlockSize, c.pool.memory.largest())
+	blockSize, err := blockSizeFor(size, c.options.BlockSize, c.pool.memory.capacity)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,9 @@ type Options struct {
 	Metrics    *Metrics     // none
 	// Trace is told of every action when it is over. It must be fast. nil: nobody is.
 	Trace func(Trace)
+	// Occupy is told of how many bytes of memory the actions take that there are, when
+	// that changes much. It must be fast. nil: nobody is.
+	Occupy func(bytes int64)
 	// Ready is called once, when the first registration stands.
 	Ready func()
 	// Journal is what makes actions outlive this process. Without one, those of a
@@ -52,6 +55,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics()
+	}
+	if o.Occupy == nil {
+		o.Occupy = func(int64) {}
 	}
 	if o.Ready == nil {
 		o.Ready = func() {}
@@ -108,7 +114,7 @@ func New(o Options, fs FileSystem, register func(archiveIDs []uint32) (Session, 
 		markers: newMarkers(), recent: newRecent(recentSize), room: newRoom(),
 		doubt: make(chan struct{}, 1),
 	}
-	a.sched = newScheduler(o.Limits, a.run, a.sizeOf, o.Journal.ended)
+	a.sched = newScheduler(o.Limits, a.run, a.sizeOf, o.Journal.ended, o.Occupy)
 	a.metrics.watch(a)
 	return a, nil
 }

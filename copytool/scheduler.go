@@ -26,6 +26,7 @@ type scheduler struct {
 	run     func(ctx context.Context, t *task) (rest time.Duration) // then again
 	size    func(t *task) int64
 	double  func(t *task) // told of tasks that were here already, and end with those
+	occupy  func(bytes int64)
 	workers sync.WaitGroup
 
 	mu       sync.Mutex // guards all below, the lanes, and the marked fields of tasks
@@ -42,11 +43,12 @@ type scheduler struct {
 	stopped  error         // set by abort: new tasks are ended with it
 	doubles  []*task       // not told of yet
 	quiet    chan struct{} // closed when no task is left; nil if nobody waits
+	occupied int           // thousands of tasks that occupy was told of
 }
 
-func newScheduler(l Limits, run func(context.Context, *task) time.Duration, size func(*task) int64, double func(*task)) *scheduler {
+func newScheduler(l Limits, run func(context.Context, *task) time.Duration, size func(*task) int64, double func(*task), occupy func(int64)) *scheduler {
 	s := &scheduler{
-		run: run, size: size, double: double,
+		run: run, size: size, double: double, occupy: occupy,
 		tasks: map[key]*task{}, files: map[llapi.FID]*fileLine{}, started: map[*task]struct{}{},
 		restores: newLane(opRestore, 0), archives: newLane(opArchive, 0), removes: newLane(opRemove, 0),
 		refusals: &lane{name: "refuse", limit: refusals, largeLimit: refusals},
@@ -190,8 +192,21 @@ func (s *scheduler) endLocked(t *task, cause error) {
 	s.releaseFile(t)
 }
 
+// taskMemory is what a task takes that waits, in bytes, its place in the journal and
+// the garbage that may lie beside it included: 100,000 were measured.
+const taskMemory = 1 << 10
+
+// tellOccupied tells how much memory tasks take, by the thousand.
+func (s *scheduler) tellOccupied() {
+	if n := len(s.tasks) / 1000; n != s.occupied {
+		s.occupied = n
+		s.occupy(int64(n) * 1000 * taskMemory)
+	}
+}
+
 // dispatch starts what may start.
 func (s *scheduler) dispatch() {
+	s.tellOccupied()
 	for _, l := range s.lanes() {
 		for l.running < l.limit {
 			t := l.next()

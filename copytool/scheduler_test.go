@@ -25,12 +25,13 @@ type stage struct {
 	order   []key // in which tasks began to run
 	ended   map[key]error
 	doubled []*task
+	memory  []int64 // that tasks took, each time that was told
 	rests   map[key]time.Duration // of tasks whose end is not taken
 }
 
 func newStage(l Limits) *stage {
 	st := &stage{sizes: map[llapi.FID]int64{}, running: map[key]chan struct{}{}, ended: map[key]error{}, rests: map[key]time.Duration{}}
-	st.scheduler = newScheduler(l, st.work, st.sizeOf, func(t *task) { st.doubled = append(st.doubled, t) })
+	st.scheduler = newScheduler(l, st.work, st.sizeOf, func(t *task) { st.doubled = append(st.doubled, t) }, func(n int64) { st.memory = append(st.memory, n) })
 	return st
 }
 
@@ -516,7 +517,7 @@ func TestManyTasks(t *testing.T) {
 			ran++
 		}
 		return 0
-	}, func(*task) int64 { return 0 }, func(*task) {})
+	}, func(*task) int64 { return 0 }, func(*task) {}, func(int64) {})
 	s.mu.Lock() // nothing starts while they are queued
 	for _, x := range archiveTasks(n) {
 		s.tasks[x.key] = x
@@ -533,11 +534,22 @@ func TestManyTasks(t *testing.T) {
 	}
 }
 
+// TestMemoryOfTasks is told by the thousand, and to its end.
+func TestMemoryOfTasks(t *testing.T) {
+	onStage(t, Limits{Archives: 16, Restores: 4, Removes: 4}, func(t *testing.T, st *stage) {
+		st.submit(archiveTasks(2500), nil)
+		st.finishAll()
+		if want := []int64{2000 * taskMemory, 1000 * taskMemory, 0}; !slices.Equal(st.memory, want) {
+			t.Errorf("told of %v bytes, want %v", st.memory, want)
+		}
+	})
+}
+
 func BenchmarkQueue(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				s := newScheduler(Limits{8, 8, 8}, func(context.Context, *task) time.Duration { return 0 }, func(*task) int64 { return 0 }, func(*task) {})
+				s := newScheduler(Limits{8, 8, 8}, func(context.Context, *task) time.Duration { return 0 }, func(*task) int64 { return 0 }, func(*task) {}, func(int64) {})
 				s.submit(archiveTasks(n), nil)
 				<-s.idle()
 			}

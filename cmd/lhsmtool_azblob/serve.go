@@ -93,6 +93,7 @@ func serveMount(ctx context.Context, s *mover.Settings, f *face, archives []*cop
 	agent, err := copytool.New(copytool.Options{
 		FSName: mount.FSName, Archives: archives, Limits: s.Limits, Conflict: copytool.ConflictPolicy(s.Conflict),
 		ProgressInterval: s.Progress, DrainTimeout: s.Drain, RenewInterval: s.Renew, HolesAfter: s.HolesAfter, Log: log, Metrics: f.metrics, Trace: trace, Journal: journal,
+		Occupy: f.pool.Occupy,
 		Ready: func() {
 			n.Ready()
 			close(ready)

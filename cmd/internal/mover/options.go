@@ -79,7 +79,7 @@ var Table = options.Table[Settings]{
 			live(opt("removes", "N", "16", "removes that run at a time", count(func(s *Settings) *int { return &s.Limits.Removes }, 1, mostActions), anywhere)),
 			live(opt("transfers", "N", "96", "requests to Blob storage in flight at most, all actions together; there are fewer while the processors are busy, and with a bandwidth below 64 KiB/s for each", count(func(s *Settings) *int { return &s.Pool.Transfers }, 1, mostTransfers), anywhere)),
 			opt("block-size", "SIZE", "0", "bytes of a block; 0 goes by the file's size, from 8MiB", sizeOrZero(func(s *Settings) *int64 { return &s.Container.BlockSize }, 64<<10, 4000<<20), perArchive),
-			opt("memory", "SIZE", "1GiB", "bytes of buffers for all transfers; the process takes up to 64 MiB besides, and 1 KiB for each action that waits", size(func(s *Settings) *int64 { return &s.Pool.Memory }, 64<<20, 1<<44), anywhere),
+			opt("memory", "SIZE", "1GiB", "bytes of buffers for all transfers, and of actions that wait, 1 KiB each; the process takes up to 64 MiB besides", size(func(s *Settings) *int64 { return &s.Pool.Memory }, 64<<20, 1<<44), anywhere),
 			live(opt("bandwidth", "SIZE", "0", "bytes per second, both directions together; 0 is no limit", sizeOrZero(func(s *Settings) *int64 { return &s.Pool.Bandwidth }, 64<<10, 1<<44), anywhere)),
 		}},
 		{Title: "When Blob storage does not answer", Options: []*option{

@@ -51,12 +51,13 @@ const (
 	copytool = "copytool"
 	defaults = "defaults"
 	sdkLoop  = "sdk"
+	httpLoop = "nethttp"
 	sendfile = "sendfile"
 	rclone   = "rclone"
 )
 
 var (
-	everyone = []string{copytool, defaults, "blobstore", sdkLoop, "nethttp", sendfile, rclone}
+	everyone = []string{copytool, defaults, "blobstore", sdkLoop, httpLoop, sendfile, rclone}
 	pathOnly = []string{copytool}
 	sparing  = []string{copytool, "blobstore", sdkLoop} // who can pass over holes
 )

@@ -14,6 +14,8 @@ type mark struct {
 	value   func(*report) float64 // NaN: the case was not measured
 }
 
+const xHTTP = "x the CPU of net/http's loop"
+
 var marks = []mark{
 	{"large file, HTTPS, archive", 0.90, false, "CPU s/GiB", costOf("large/https", archive, copytool)},
 	{"large file, HTTPS, restore", 0.90, false, "CPU s/GiB", costOf("large/https", restore, copytool)},
@@ -21,12 +23,18 @@ var marks = []mark{
 	{"large file, HTTP, restore", 0.65, false, "CPU s/GiB", costOf("large/http", restore, copytool)},
 	{"large file, HTTPS, archive", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/https", archive, copytool, cpu)},
 	{"large file, HTTPS, restore", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/https", restore, copytool, cpu)},
+	{"large file, HTTP, archive", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/http", archive, copytool, cpu)},
+	{"large file, HTTP, restore", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/http", restore, copytool, cpu)},
 	{"large file, HTTPS, archive", 1.15, false, "x the time of the SDK's loop", toSDK("large/https", archive, copytool, seconds)},
 	{"large file, HTTPS, restore", 1.15, false, "x the time of the SDK's loop", toSDK("large/https", restore, copytool, seconds)},
 	{"files of 64 KiB, blobstore alone, archive", 100, false, "CPU µs/file", costOf("small-64KiB/http", archive, "blobstore")},
 	{"files of 64 KiB, blobstore alone, restore", 100, false, "CPU µs/file", costOf("small-64KiB/http", restore, "blobstore")},
 	{"files of 64 KiB, archive", 250, false, "CPU µs/file", costOf("small-64KiB/http", archive, copytool)},
 	{"files of 64 KiB, restore", 250, false, "CPU µs/file", costOf("small-64KiB/http", restore, copytool)},
+	{"files of 64 KiB, blobstore alone, archive", 100.0 / 50, false, xHTTP, ofHTTP(archive, "blobstore")},
+	{"files of 64 KiB, blobstore alone, restore", 100.0 / 50, false, xHTTP, ofHTTP(restore, "blobstore")},
+	{"files of 64 KiB, archive", 250.0 / 50, false, xHTTP, ofHTTP(archive, copytool)},
+	{"files of 64 KiB, restore", 250.0 / 50, false, xHTTP, ofHTTP(restore, copytool)},
 	{"files of 64 KiB, archive", 3000, true, "files/s", rateOf("small-64KiB/http", archive, copytool)},
 	{"files of 64 KiB, restore", 3000, true, "files/s", rateOf("small-64KiB/http", restore, copytool)},
 	{"files of 64 KiB, archive", 1.01, false, "requests/file", requestsOf("small-64KiB/http", archive, copytool)},
@@ -67,13 +75,23 @@ func requestsOf(name, op, who string) func(*report) float64 {
 }
 
 func toSDK(name, op, who string, of func(sample) float64) func(*report) float64 {
+	return toLoop(name, op, who, sdkLoop, of)
+}
+
+func toLoop(name, op, who, loop string, of func(sample) float64) func(*report) float64 {
 	return figure(name, op, who, func(c *caseResult, r *result) float64 {
-		sdk := c.find(op, sdkLoop)
-		if sdk == nil {
+		beside := c.find(op, loop)
+		if beside == nil {
 			return math.NaN()
 		}
-		return r.median(of) / sdk.median(of)
+		return r.median(of) / beside.median(of)
 	})
+}
+
+// ofHTTP is the CPU of small files, of that of the bare loop of net/http. The marks for
+// them are of a machine where that took 50 µs, and so say most elsewhere as multiples of it.
+func ofHTTP(op, who string) func(*report) float64 {
+	return toLoop("small-64KiB/http", op, who, httpLoop, cpu)
 }
 
 // ofLatencyLimit is the rate of archives, of what the latency allows.

@@ -59,7 +59,7 @@ func TestSmoke(t *testing.T) {
 			t.Fatalf("no case %s in\n%s", name, r.Stdout)
 		}
 		for _, op := range []string{archive, restore} {
-			for _, who := range []string{copytool, defaults, "blobstore", sdkLoop, "nethttp"} {
+			for _, who := range []string{copytool, defaults, "blobstore", sdkLoop, httpLoop} {
 				got := c.find(op, who)
 				if got.median(seconds) <= 0 || got.median(cpu) <= 0 || got.median(peak) < mib || got.median(requests) < float64(c.Files) {
 					t.Errorf("%s, %s by %s: %+v", name, op, who, got)

@@ -65,6 +65,11 @@ func (u *upload) resumable() (n nonce, blocks map[int]uint64) {
 
 // uncommitted are the sizes of the blocks that the service holds for the name, by ID.
 func (u *upload) uncommitted(ctx context.Context) map[string]int64 {
+	release, err := u.pool.memory.reserve(ctx, maxBlocks*listEntry)
+	if err != nil {
+		return nil
+	}
+	defer release()
 	r, err := u.blob(u.name).GetBlockList((&call{op: "get-block-list"}).context(ctx), blockblob.BlockListTypeUncommitted, nil)
 	if err != nil {
 		return nil

@@ -261,10 +261,15 @@ func (u *upload) send(ctx context.Context, i int, data []byte, crc uint64) error
 
 // commit makes the blob out of the staged blocks.
 func (u *upload) commit(ctx context.Context, ids []string, crc uint64) (Info, error) {
+	release, err := u.pool.memory.reserve(ctx, int64(len(ids))*listEntry)
+	if err != nil {
+		return Info{}, err
+	}
+	defer release()
 	if err := u.lastLook(crc); err != nil {
 		return Info{}, err
 	}
-	_, err := u.blob(u.name).CommitBlockList((&call{op: "put-block-list"}).context(ctx), ids, &blockblob.CommitBlockListOptions{
+	_, err = u.blob(u.name).CommitBlockList((&call{op: "put-block-list"}).context(ctx), ids, &blockblob.CommitBlockListOptions{
 		Metadata: pointers(u.metadata), Tier: u.tier(), HTTPHeaders: u.headers(),
 		AccessConditions: u.options.Condition.accessConditions(),
 	})

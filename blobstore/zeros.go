@@ -61,9 +61,9 @@ func (u *upload) stageHole(ctx context.Context) error {
 	return u.send(ctx, zeroBlock, buf.bytes, u.zeroCRC)
 }
 
-// listMemory is what a block list takes while it is read: its text and the SDK's form
-// of it, for as many blocks as a blob can have.
-const listMemory = maxBlocks * 256
+// listEntry is what a block takes, in bytes, in a list that is read or written: its text
+// and the SDK's form of it.
+const listEntry = 256
 
 // A span is a run of bytes of a blob.
 type span struct{ offset, length int64 }
@@ -77,7 +77,7 @@ func (d *download) zeroRuns(ctx context.Context) []span {
 	if o := d.options; o.ZeroBlocks == 0 || !o.Holes || !o.CheckCRC64 {
 		return nil
 	}
-	release, err := d.pool.memory.reserve(ctx, listMemory)
+	release, err := d.pool.memory.reserve(ctx, maxBlocks*listEntry)
 	if err != nil {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -418,6 +419,7 @@ func TestDownloadOfAnotherBlob(t *testing.T) {
 // TestBlockListsTakeMemory: a restore of many sparse files must not take more than the
 // process may have.
 func TestBlockListsTakeMemory(t *testing.T) {
+	const listMemory = maxBlocks * listEntry
 	c := openContainer(t, PoolOptions{Memory: listMemory + testBlock}, ContainerOptions{})
 	info := mustUpload(t, c, "f", sparse("x", 1, 0, 0, 2), UploadOptions{})
 	kept, err := c.pool.memory.acquire(t.Context(), listMemory)
@@ -440,6 +442,22 @@ func TestBlockListsTakeMemory(t *testing.T) {
 	}
 	if idle := c.pool.memory.idleBytes; idle >= listMemory {
 		t.Errorf("%d bytes were kept beside the list", idle)
+	}
+}
+
+// TestWrittenListsTakeMemory as well.
+func TestWrittenListsTakeMemory(t *testing.T) {
+	c := openContainer(t, PoolOptions{}, ContainerOptions{})
+	var inUse atomic.Int64
+	inject(c.pool, func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+		if opOf(req) == "put-block-list" {
+			inUse.Store(c.pool.MemoryInUse())
+		}
+		return real.RoundTrip(req)
+	})
+	mustUpload(t, c, "f", sparse("x", 1, 0, 0, 2), UploadOptions{})
+	if n := inUse.Load(); n != 5*listEntry {
+		t.Errorf("%d bytes are counted while a list of 5 blocks is written, want %d", n, 5*listEntry)
 	}
 }
 

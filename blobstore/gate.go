@@ -44,12 +44,9 @@ func (g *gate) acquire(ctx context.Context, n, bytes int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &waiter{n: n, cost: max(bytes, requestCost), granted: make(chan struct{})}
-	element, lane := g.enqueue(w, bytes <= smallTransfer)
-	select {
-	case <-w.granted:
+	w, element, lane := g.enqueue(n, bytes)
+	if w == nil {
 		return nil
-	default:
 	}
 	select {
 	case <-w.granted:
@@ -98,20 +95,27 @@ func (g *gate) isWaitedFor() bool {
 	return g.next() != nil
 }
 
-func (g *gate) enqueue(w *waiter, small bool) (*list.Element, *lane) {
+// enqueue makes a waiter, or none if there is nothing to wait for.
+func (g *gate) enqueue(n, bytes int64) (*waiter, *list.Element, *lane) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	mine, other := &g.lanes[1], &g.lanes[0]
-	if small {
+	mine, other, cost := &g.lanes[1], &g.lanes[0], max(bytes, requestCost)
+	if bytes <= smallTransfer {
 		mine, other = other, mine
 	}
 	if mine.queue.Len() == 0 {
 		// A lane that had nothing to do has no claim on the time it was idle.
 		mine.moved = max(mine.moved, other.moved)
 	}
+	if g.next() == nil && g.fits(n) {
+		g.inUse += n
+		mine.moved += cost
+		return nil, nil, nil
+	}
+	w := &waiter{n: n, cost: cost, granted: make(chan struct{})}
 	element := mine.queue.PushBack(w)
 	g.grant()
-	return element, mine
+	return w, element, mine
 }
 
 // abandon takes a waiter out whose context has ended, granted or not.
@@ -127,12 +131,15 @@ func (g *gate) abandon(w *waiter, l *lane, element *list.Element) {
 	g.grant()
 }
 
+// fits tells whether n may be handed out now. Called with mu held.
+func (g *gate) fits(n int64) bool { return g.inUse == 0 || g.inUse+n <= g.capacity }
+
 // grant lets in whoever is next, as long as they fit. Called with mu held.
 func (g *gate) grant() {
 	for l := g.next(); l != nil; l = g.next() {
 		front := l.queue.Front()
 		w := front.Value.(*waiter)
-		if g.inUse > 0 && g.inUse+w.n > g.capacity {
+		if !g.fits(w.n) {
 			return
 		}
 		l.queue.Remove(front)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,18 +109,18 @@ func (c *Container) newUpload(n Name, src io.ReaderAt, size int64, o UploadOptio
 		nonce:    newNonce(),
 		progress: progress{report: o.Progress},
 	}
-	return u, checkMetadata(u.describe(0, int64(u.count())))
+	u.metadata = lowerKeys(o.Metadata)
+	u.describe(0, int64(u.count())) // as long as it can become
+	return u, checkMetadata(u.metadata)
 }
 
-// describe gives the caller's metadata with our own keys.
-func (u *upload) describe(crc uint64, zeroBlocks int64) map[string]string {
-	md := maps.Clone(lowerKeys(u.options.Metadata))
-	md[keyCRC64], md[keyUpload] = formatCRC64(crc), u.nonce.String()
-	delete(md, keyZeroBlocks) // of whatever blob the caller's metadata are from
+// describe puts our own keys into the metadata. What is taken up brings its nonce along.
+func (u *upload) describe(crc uint64, zeroBlocks int64) {
+	u.metadata[keyCRC64], u.metadata[keyUpload] = formatCRC64(crc), u.nonce.String()
+	delete(u.metadata, keyZeroBlocks) // also of whatever blob the caller's metadata are from
 	if zeroBlocks > 0 {
-		md[keyZeroBlocks] = formatNumber(uint64(zeroBlocks))
+		u.metadata[keyZeroBlocks] = formatNumber(uint64(zeroBlocks))
 	}
-	return md
 }
 
 func (u *upload) run(ctx context.Context) (Info, error) {
@@ -298,7 +297,7 @@ func (u *upload) read(ctx context.Context, data []byte, offset int64) error {
 
 // lastLook is the last moment at which nothing has happened.
 func (u *upload) lastLook(crc uint64) error {
-	u.metadata = u.describe(crc, u.zeroBlocks.Load())
+	u.describe(crc, u.zeroBlocks.Load())
 	if u.options.BeforeCommit == nil {
 		return nil
 	}

@@ -84,12 +84,15 @@ func (d *download) run(ctx context.Context) (Info, error) {
 // fetchAll gets all pieces, in parallel, and adds up their CRCs. That of zeros which
 // are not fetched is part of the sum, so the whole still is proved.
 func (d *download) fetchAll(ctx context.Context) (err error) {
+	runs := d.zeroRuns(ctx)
+	if len(runs) == 0 && d.options.Size <= d.Container.options.BlockSize {
+		return d.fetchAtOnce(ctx)
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	var hand gate
-	for p, zero := range d.pieces(d.zeroRuns(ctx)) {
-		behind := d.options.Size - p.end()
+	for p, zero := range d.pieces(runs) {
 		if zero {
-			d.crc.add(crcOfZeros(p.length), behind)
+			d.crc.add(crcOfZeros(p.length), d.options.Size-p.end())
 			d.progress.add(p.length)
 			continue
 		}
@@ -101,17 +104,33 @@ func (d *download) fetchAll(ctx context.Context) (err error) {
 		g.Go(func() error {
 			defer hand.release(1)
 			defer buf.release()
-			if err := d.fetch(gctx, buf.bytes, p.offset); err != nil {
-				return err
-			}
-			d.crc.add(checksum(buf.bytes), behind)
-			return d.write(gctx, buf.bytes, p.offset)
+			return d.move(gctx, buf.bytes, p.offset)
 		})
 	}
 	if werr := g.Wait(); werr != nil {
 		return werr
 	}
 	return err
+}
+
+// fetchAtOnce gets a blob that is a single piece: a goroutine for that would have to
+// grow its stack first, copy by copy.
+func (d *download) fetchAtOnce(ctx context.Context) error {
+	buf, err := d.pool.memory.acquire(ctx, d.options.Size)
+	if err != nil {
+		return err
+	}
+	defer buf.release()
+	return d.move(ctx, buf.bytes, 0)
+}
+
+// move gets the piece that data has room for, and puts it into place.
+func (d *download) move(ctx context.Context, data []byte, offset int64) error {
+	if err := d.fetch(ctx, data, offset); err != nil {
+		return err
+	}
+	d.crc.add(checksum(data), d.options.Size-offset-int64(len(data)))
+	return d.write(ctx, data, offset)
 }
 
 // fetch fills data with the blob's bytes from offset on. When a body breaks off,

@@ -338,5 +338,6 @@ func (a *Agent) sizeOf(t *task) int64 {
 	if err != nil {
 		return 0
 	}
+	t.size.Store(attr.Size)
 	return attr.Size
 }

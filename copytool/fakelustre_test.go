@@ -44,6 +44,7 @@ type fakeLustre struct {
 	register func() error // may refuse a registration
 	renew    func() error // may refuse a renewal
 	renewals int
+	stats    int // of files that there are
 	onSet    func(fid llapi.FID, name string)
 	onReport func(it llapi.ActionItem) // of progress
 }
@@ -208,6 +209,7 @@ func (l *fakeLustre) Stat(fid llapi.FID) (Attr, error) {
 	if err != nil {
 		return Attr{}, err
 	}
+	l.stats++
 	return lstat(f.data)
 }
 

@@ -13,20 +13,20 @@ import (
 // takes the place of the released one when the action ends well, so nothing
 // that fails here is ever seen by a reader.
 func (j *job) doRestore(ctx context.Context) error {
-	attr, err := j.fs.Stat(j.t.fid)
+	size, err := j.releasedSize()
 	if err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
-	j.sched.sized(j.t, attr.Size)
-	j.setSize(attr.Size)
+	j.sched.sized(j.t, size)
+	j.setSize(size)
 	j.findPath()
 	p, err := j.locate(ctx)
 	if err != nil {
 		return err
 	}
 	j.blob = p.name
-	if p.size() != attr.Size {
-		return failf(SizeMismatch, "the copy %q has %d bytes, the file has %d", p.name, p.size(), attr.Size)
+	if p.size() != size {
+		return failf(SizeMismatch, "the copy %q has %d bytes, the file has %d", p.name, p.size(), size)
 	}
 	layout := j.layoutFor(ctx, p)
 	if err := j.whenThereIsRoom(ctx, func() error { return j.fill(ctx, p, layout) }); err != nil {
@@ -35,10 +35,20 @@ func (j *job) doRestore(ctx context.Context) error {
 	if p.id != nil {
 		j.recent.put(j.t.fid, p.id)
 	}
-	j.bytes = attr.Size
-	j.t.moved.Store(attr.Size)
-	j.metrics.restored.Add(float64(attr.Size))
+	j.bytes = size
+	j.t.moved.Store(size)
+	j.metrics.restored.Add(float64(size))
 	return nil
+}
+
+// releasedSize is the size of the file. Of a small one the scheduler may have asked
+// for it, only just: such a task goes on at once.
+func (j *job) releasedSize() (int64, error) {
+	if n := j.t.size.Load(); !j.sized && 0 < n && n < largeFile {
+		return n, nil
+	}
+	attr, err := j.fs.Stat(j.t.fid)
+	return attr.Size, err
 }
 
 // fill makes the nameless file, if there is none yet, and writes the copy into it.

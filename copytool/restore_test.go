@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
@@ -30,6 +31,25 @@ func TestRestoreIsOneRequest(t *testing.T) {
 	r.wantContent(fid, "content")
 	if got := r.store.log(); !slices.Equal(got, []string{"get dir/f"}) {
 		t.Errorf("requests: %q, want one get", got)
+	}
+}
+
+// TestRestoreAsksOnceForTheSize of a small file: not again what the scheduler has just
+// asked, and again what it knows from an earlier try.
+func TestRestoreAsksOnceForTheSize(t *testing.T) {
+	r := newRig(t)
+	fid := r.released("f", "content")
+	task := newTask(llapi.ActionItem{Action: llapi.ActionRestore, FID: fid}, &llapi.ActionList{}, time.Now())
+	before := r.stats
+	r.agent.sizeOf(task)
+	j := r.agent.jobOf(task)
+	if n, err := j.releasedSize(); n != 7 || err != nil || r.stats != before+1 {
+		t.Errorf("size: %d, %v after %d stats, want 7 after one", n, err, r.stats-before)
+	}
+	j.setSize(7)
+	r.change(fid, "new")
+	if n, err := j.releasedSize(); n != 3 || err != nil {
+		t.Errorf("size at another try: %d, %v, want 3", n, err)
 	}
 }
 

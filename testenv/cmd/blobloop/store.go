@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -54,19 +55,33 @@ func (s *store) get(ctx context.Context, files []file) error {
 	})
 }
 
-// eachFile opens all files, some at a time.
+// eachFile opens all files, some at a time. Whoever works on one goes on with the next,
+// as the senders of the other clients do: a goroutine for each file would have to grow
+// its stack first.
 func eachFile(ctx context.Context, files []file, mode int, do func(context.Context, int, *os.File) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(filesAtATime)
-	for i, f := range files {
+	var next atomic.Int64
+	for range filesAtATime {
 		g.Go(func() error {
-			handle, err := os.OpenFile(f.path, mode, 0)
-			if err != nil {
-				return err
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(files) || ctx.Err() != nil {
+					return nil
+				}
+				if err := withFile(files[i].path, mode, func(f *os.File) error { return do(ctx, i, f) }); err != nil {
+					return err
+				}
 			}
-			defer handle.Close()
-			return do(ctx, i, handle)
 		})
 	}
 	return g.Wait()
+}
+
+func withFile(path string, mode int, do func(*os.File) error) error {
+	f, err := os.OpenFile(path, mode, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return do(f)
 }

@@ -16,9 +16,9 @@ const (
 	// Requests smaller than this leave in one write, headers and body together;
 	// longer bodies follow their first bytes straight from the buffer.
 	writeBuffer = 128 << 10
-	// Answers smaller than this arrive in one read. Longer ones are read straight
-	// into the buffer of the block.
-	readBuffer = 64 << 10
+	// Answers smaller than this arrive in one read. What is longer is read straight
+	// into the buffer of the block, and not copied there.
+	readBuffer = 16 << 10
 
 	dialTimeout      = 15 * time.Second
 	handshakeTimeout = 15 * time.Second

@@ -13,8 +13,8 @@ import (
 
 // Sizes and times of connections.
 const (
-	// Requests smaller than this leave in one write, headers and body together;
-	// longer bodies follow their first bytes straight from the buffer.
+	// Bodies smaller than this leave in one write, behind their headers; longer ones
+	// follow their first bytes straight from the block's buffer.
 	writeBuffer = 128 << 10
 	// Answers smaller than this arrive in one read. What is longer is read straight
 	// into the buffer of the block, and not copied there.

@@ -25,7 +25,7 @@ type stage struct {
 	order   []key // in which tasks began to run
 	ended   map[key]error
 	doubled []*task
-	memory  []int64 // that tasks took, each time that was told
+	memory  []int64               // that tasks took, each time that was told
 	rests   map[key]time.Duration // of tasks whose end is not taken
 }
 

@@ -4,19 +4,44 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 )
 
-// TestLongQueue lets 4,000 archives wait, or $LHSM_QUEUE: what they take of memory
-// and of the journal, whether another process that comes after a kill has them all
-// at once, and whether it can let go of them.
-func TestLongQueue(t *testing.T) {
+// queueLength is how many actions are to wait: $LHSM_QUEUE, or 4,000.
+func queueLength(t *testing.T) int {
+	t.Helper()
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("LHSM_QUEUE"), "4000"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+// TestMemoryBehindALongQueue: what waits takes its memory from the buffers of what runs.
+func TestMemoryBehindALongQueue(t *testing.T) {
+	n := queueLength(t)
+	e := startSink(t)
+	c := e.startQuiet()
+	files := slices.Concat(e.dotted("large", 40, 96<<20), e.zeros("queue", n, 4<<10))
+	e.request("archive", files...)
+	e.waitLongUntilIdle()
+	c.wantMetric(`lhsm_azblob_actions_total{code="OK",op="ARCHIVE"}`, float64(len(files)))
+	peak := c.peakMemory()
+	t.Logf("%d MiB at most, with %d actions behind large files", peak, n)
+	if peak > 1024+besidesBuffers {
+		t.Errorf("the process took %d MiB, want at most %d", peak, 1024+besidesBuffers)
+	}
+	c.stop()
+}
+
+// TestLongQueue lets archives wait: what they take of memory
+// and of the journal, whether another process that comes after a kill has them all
+// at once, and whether it can let go of them.
+func TestLongQueue(t *testing.T) {
+	n := queueLength(t)
 	e := startSink(t)
 	held := []string{"--bandwidth", "64KiB"} // one file in a second
 	c := e.startQuiet(held...)

@@ -23,8 +23,6 @@ var marks = []mark{
 	{"large file, HTTP, restore", 0.65, false, "CPU s/GiB", costOf("large/http", restore, copytool)},
 	{"large file, HTTPS, archive", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/https", archive, copytool, cpu)},
 	{"large file, HTTPS, restore", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/https", restore, copytool, cpu)},
-	{"large file, HTTP, archive", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/http", archive, copytool, cpu)},
-	{"large file, HTTP, restore", 1.10, false, "x the CPU of the SDK's loop", toSDK("large/http", restore, copytool, cpu)},
 	{"large file, HTTPS, archive", 1.15, false, "x the time of the SDK's loop", toSDK("large/https", archive, copytool, seconds)},
 	{"large file, HTTPS, restore", 1.15, false, "x the time of the SDK's loop", toSDK("large/https", restore, copytool, seconds)},
 	{"files of 64 KiB, blobstore alone, archive", 100, false, "CPU µs/file", costOf("small-64KiB/http", archive, "blobstore")},

@@ -41,9 +41,10 @@ var mayImport = map[string][]string{
 	"cmd/lhsmctl":         {"llapi", "jobs", "blobstore", "copytool", "httpapi", "cmd/internal/doctor", "cmd/internal/bench", "cmd/internal/importer", "cmd/internal/severity", "cmd/internal/verify", "cmd/internal/manual", "cmd/internal/mover", "cmd/internal/options", "cmd/internal/service"},
 	// The stand-in's lfs is a client of our own bindings, so that every test drives them.
 	"testenv/cmd/lfs": {"llapi"},
-	// The benchmark asks for files by the thousand, and measures blobstore alone.
-	"testenv/cmd/hsmbench": {"llapi"},
-	"testenv/cmd/blobloop": {"blobstore"},
+	// The benchmark asks for files by the thousand, and measures blobstore and the library alone.
+	"testenv/cmd/hsmbench":   {"llapi"},
+	"testenv/cmd/blobloop":   {"blobstore"},
+	"testenv/cmd/lustreloop": {"llapi"},
 }
 
 func allowed(pkg, imported string) bool {

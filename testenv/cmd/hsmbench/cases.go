@@ -50,6 +50,7 @@ const (
 const (
 	copytool = "copytool"
 	defaults = "defaults"
+	library  = "library"
 	sdkLoop  = "sdk"
 	httpLoop = "nethttp"
 	sendfile = "sendfile"
@@ -58,6 +59,7 @@ const (
 
 var (
 	everyone = []string{copytool, defaults, "blobstore", sdkLoop, httpLoop, sendfile, rclone}
+	ofSmall  = append(slices.Clone(everyone), library)
 	pathOnly = []string{copytool}
 	sparing  = []string{copytool, "blobstore", sdkLoop} // who can pass over holes
 )
@@ -67,8 +69,8 @@ var (
 	medium  = workload{name: "medium", files: 64, size: 256 * mib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
 	files16 = workload{name: "files-16MiB", files: 512, size: 16 * mib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
 	files1  = workload{name: "files-1MiB", files: 4096, size: 1 * mib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
-	small64 = workload{name: "small-64KiB", files: 20_000, size: 64 * kib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
-	small4  = workload{name: "small-4KiB", files: 20_000, size: 4 * kib, fill: blobsink.Pattern, who: everyone, run: moveFiles}
+	small64 = workload{name: "small-64KiB", files: 20_000, size: 64 * kib, fill: blobsink.Pattern, who: ofSmall, run: moveFiles}
+	small4  = workload{name: "small-4KiB", files: 20_000, size: 4 * kib, fill: blobsink.Pattern, who: ofSmall, run: moveFiles}
 
 	mixed = workload{
 		name: "mixed", files: 10_000, size: 4 * kib, fill: blobsink.Pattern, who: pathOnly, run: moveMixed,

@@ -21,6 +21,7 @@
 //	sdk        a bare loop of the SDK, with CRC-64
 //	nethttp    a bare loop of net/http, without checksum
 //	sendfile   what the kernel can do, without checksum and TLS
+//	library    the whole path without a store, by lustreloop; of small files
 //	rclone     the peer, if -rclone names one
 //
 // With -json the figures of every round are kept. -from makes tables and plots of

@@ -87,7 +87,7 @@ func moveFiles(r *round, who string) (err error) {
 	}
 	defer func() { err = errors.Join(err, set.remove()) }()
 	switch who {
-	case copytool, defaults:
+	case copytool, defaults, library:
 		return r.wholePath(who, set)
 	case rclone:
 		return r.rclone(set)

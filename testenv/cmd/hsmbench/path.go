@@ -32,9 +32,17 @@ func (r *round) copytoolOptions(who string) []string {
 	return append(own, r.copytool...)
 }
 
+// startTool starts one that serves the coordinator.
+func (r *round) startTool(who string) (*testenv.Process, error) {
+	if who == library {
+		return testenv.StartReady(r.world.command("lustreloop", "-size", fmt.Sprint(r.size), r.world.mount))
+	}
+	return r.world.startCopytool(r.copytoolOptions(who))
+}
+
 // wholePath archives, releases and restores files through a copytool of its own.
 func (r *round) wholePath(who string, set *fileSet) error {
-	tool, err := r.world.startCopytool(r.copytoolOptions(who))
+	tool, err := r.startTool(who)
 	if err != nil {
 		return err
 	}

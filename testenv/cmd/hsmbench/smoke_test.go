@@ -20,7 +20,7 @@ func TestSmoke(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, pkg := range []string{"cmd/lhsmtool_azblob", "testenv/cmd/lustre-standin", "testenv/cmd/blobsink", "testenv/cmd/blobloop"} {
+	for _, pkg := range []string{"cmd/lhsmtool_azblob", "testenv/cmd/lustre-standin", "testenv/cmd/blobsink", "testenv/cmd/blobloop", "testenv/cmd/lustreloop"} {
 		link(testenv.PlainBinary(t, "./"+pkg), filepath.Base(pkg))
 	}
 	link(testenv.Library(t), "liblustreapi.so.1")
@@ -52,6 +52,11 @@ func TestSmoke(t *testing.T) {
 	// that of zeros or the list of blocks, and what is asked besides.
 	if s := found.find("sparse/http"); s.find(archive, copytool).median(requests) > 8 || s.find(restore, copytool).median(requests) > 4 {
 		t.Errorf("the sparse file's zeros have travelled: %+v", s)
+	}
+	for _, op := range []string{archive, restore} {
+		if s := found.find("small-4KiB/http+20ms").find(op, library); s.median(seconds) <= 0 || s.median(cpu) <= 0 || s.median(requests) != 0 {
+			t.Errorf("%s by the library alone: %+v", op, s)
+		}
 	}
 	for _, name := range []string{"files-16MiB/https", "small-4KiB/http+20ms"} {
 		c := found.find(name)

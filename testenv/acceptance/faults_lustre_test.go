@@ -102,17 +102,24 @@ func (e *env) restoreWith(c *copytool, f lustreFault, rel string, content []byte
 	err := readSame(p, content)
 	e.lustre.WaitIdle()
 	e.lustre.ClearFaults()
-	switch {
-	case f.code == "" && err != nil:
-		e.t.Errorf("read %q: %v", rel, err)
-	case f.code != "" && err == nil:
-		e.t.Errorf("the read of %q succeeded", rel)
-	case f.code != "":
-		e.wantState(rel, stateReleased)
-		e.wantFailure(c, "RESTORE", rel, f.code, f.errno)
-	}
+	e.wantRead(c, rel, err, f.code, f.errno)
 	e.wantContent(rel, content)
 	e.wantNoError(rel)
+}
+
+// wantRead holds what became of the first read of a released file, met by a fault,
+// against the code that its restore is to fail with; without one it is to succeed.
+func (e *env) wantRead(c *copytool, rel string, err error, code string, errno syscall.Errno) {
+	e.t.Helper()
+	switch {
+	case code == "" && err != nil:
+		e.t.Errorf("read %q: %v", rel, err)
+	case code != "" && err == nil:
+		e.t.Errorf("the read of %q succeeded", rel)
+	case code != "":
+		e.wantState(rel, stateReleased)
+		e.wantFailure(c, "RESTORE", rel, code, errno)
+	}
 }
 
 // TestP20RefusedProgressStopsTheTransfer has a transfer wait in the gate until its progress has

@@ -151,15 +151,7 @@ func (e *env) faultyRestore(c *copytool, f storageFault) {
 		go func() { done <- readSame(p, content) }()
 	}
 	for name, done := range read {
-		switch err := <-done; {
-		case f.code == "" && err != nil:
-			e.t.Errorf("read %q: %v", name, err)
-		case f.code != "" && err == nil:
-			e.t.Errorf("the read of %q succeeded", name)
-		case f.code != "":
-			e.wantState(name, stateReleased)
-			e.wantFailure(c, "RESTORE", name, f.code, f.errno)
-		}
+		e.wantRead(c, name, <-done, f.code, f.errno)
 	}
 	e.wantHits(armed, f)
 	for kind, content := range faultFiles {

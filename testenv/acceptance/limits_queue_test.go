@@ -37,9 +37,9 @@ func TestMemoryBehindALongQueue(t *testing.T) {
 	c.stop()
 }
 
-// TestLongQueue lets archives wait: what they take of memory
-// and of the journal, whether another process that comes after a kill has them all
-// at once, and whether it can let go of them.
+// TestLongQueue lets archives wait: what they take of memory and of the journal, whether
+// another process that comes after a kill has them all at once, and whether it can let
+// go of them.
 func TestLongQueue(t *testing.T) {
 	n := queueLength(t)
 	e := startSink(t)

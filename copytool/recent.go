@@ -13,6 +13,8 @@ const recentSize = 50_000
 // and its identity are gone. It keeps them encoded: as they are, the garbage collector
 // would have ten objects to look at for each.
 type recent struct {
+	size int
+
 	mu     sync.Mutex // guards all below
 	copies []recentCopy
 	next   int // where the oldest of them is, once all places are taken
@@ -26,7 +28,7 @@ type recentCopy struct {
 }
 
 func newRecent(size int) *recent {
-	return &recent{copies: make([]recentCopy, 0, size), byFID: map[llapi.FID]int{}}
+	return &recent{size: size, byFID: map[llapi.FID]int{}}
 }
 
 func (r *recent) put(fid llapi.FID, id *Identity) {
@@ -44,8 +46,8 @@ func (r *recent) put(fid llapi.FID, id *Identity) {
 
 // makeRoom forgets the oldest where there is no place left.
 func (r *recent) makeRoom() (at int) {
-	if at = len(r.copies); at < cap(r.copies) {
-		r.copies = r.copies[:at+1]
+	if at = len(r.copies); at < r.size {
+		r.copies = append(r.copies, recentCopy{})
 		return at
 	}
 	at = r.next

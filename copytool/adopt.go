@@ -28,11 +28,9 @@ func (a *Agent) adopt(tasks []*task) {
 
 // adoptedTask is an action of a process that died.
 func adoptedTask(r *record) *task {
-	return &task{
-		key: key{r.item.Cookie, r.item.FID}, entry: r.entry, adopted: true,
-		item: r.item, archiveID: r.archiveID, flags: r.flags, received: r.received, lastBeat: time.Now(),
-		urgent: isUrgent(r.item, r.flags),
-	}
+	t := newTask(r.item, &llapi.ActionList{ArchiveID: r.archiveID, Flags: r.flags}, r.received)
+	t.entry, t.adopted, t.lastBeat = r.entry, true, time.Now()
+	return t
 }
 
 // stillWanted asks the coordinator about an action of a process that died, or whose

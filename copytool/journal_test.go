@@ -39,6 +39,16 @@ func journalTask(n int) *task {
 	return newTask(item, &list, time.Unix(1, int64(n)))
 }
 
+// TestPlainRecord: that of an action without data has the size that the journal keeps
+// without pointers. Of another size it would be kept as well, and dearly.
+func TestPlainRecord(t *testing.T) {
+	x := journalTask(2)
+	r := record{kind: recordReceived, entry: 1, archiveID: x.archiveID, flags: x.flags, received: x.received, item: x.item}
+	if n := len(appendRecord(nil, &r)); n != plainSize {
+		t.Errorf("it has %d bytes, and plainSize is %d", n, plainSize)
+	}
+}
+
 // entries says which actions are open.
 func entries(j *Journal) (numbers []int) {
 	for _, t := range j.orphans() {

@@ -89,13 +89,10 @@ type waitList struct {
 	length      int
 }
 
-type links struct {
-	previous, next *task
-	linked         bool
-}
+type links struct{ previous, next *task }
 
 func (w *waitList) push(t *task) {
-	t.queued = links{previous: w.last, linked: true}
+	t.queued = links{previous: w.last}
 	if w.last == nil {
 		w.first = t
 	} else {
@@ -108,13 +105,13 @@ func (w *waitList) push(t *task) {
 // remove does nothing for a task that is not in the list.
 func (w *waitList) remove(t *task) {
 	q := t.queued
-	if !q.linked {
-		return
-	}
-	if q.previous == nil {
-		w.first = q.next
-	} else {
+	switch {
+	case q.previous != nil:
 		q.previous.queued.next = q.next
+	case w.first == t:
+		w.first = q.next
+	default:
+		return
 	}
 	if q.next == nil {
 		w.last = q.previous

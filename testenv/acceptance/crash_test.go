@@ -39,6 +39,26 @@ func (e *env) recovers(args ...string) *copytool {
 	return c
 }
 
+// archiveUntil asks for an archive and waits until a request is caught at the hold. If a
+// block is to be known by then, that is in the journal: the answer to a block may still
+// be on its way there when the next arrives.
+func (e *env) archiveUntil(at func(*gate.Gate) *gate.Hold, rel string, known bool) *gate.Hold {
+	e.t.Helper()
+	first := e.gate.Hold(isBlockOf(rel))
+	h := at(e.gate)
+	e.lfs("hsm_archive", e.path(rel))
+	<-first.Caught
+	before := e.journalSize()
+	first.Release()
+	<-h.Caught
+	for deadline := time.Now().Add(patience); known && e.journalSize() == before; {
+		if time.Now().After(deadline) {
+			e.t.Fatalf("the journal has no block of %s", rel)
+		}
+	}
+	return h
+}
+
 // isMarkerOf accepts the marker blob of a directory.
 func isMarkerOf(name string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return r.Method == http.MethodPut && pathIs(r.URL.Path, name) }
@@ -86,7 +106,6 @@ func TestKilledDuringAnArchive(t *testing.T) {
 		visible bool
 	}{
 		{"before the first block", func(g *gate.Gate) *gate.Hold { return g.Hold(isBlockOf("d/f")) }, (*gate.Hold).Lose, blocks, 1, false},
-		// The answer to the second block may still be on its way when the third arrives.
 		{"between blocks", func(g *gate.Gate) *gate.Hold { return g.Hold(after(2, isBlockOf("d/f"))) }, (*gate.Hold).Lose, blocks - 1, 1, false},
 		{"before the commit", func(g *gate.Gate) *gate.Hold { return g.Hold(isPutOf("d/f")) }, (*gate.Hold).Lose, 0, 1, false},
 		// The commit of the dead and that of the living race, or the blocks are gone meanwhile.
@@ -99,9 +118,7 @@ func TestKilledDuringAnArchive(t *testing.T) {
 			e, c := start(t, args...)
 			content := randomBytes((blocks-1)*crashBlock+1000, 1)
 			p := e.write("d/f", content)
-			h := tt.at(e.gate)
-			e.lfs("hsm_archive", p)
-			<-h.Caught
+			h := e.archiveUntil(tt.at, "d/f", tt.resent < blocks)
 			c.kill()
 			if names := e.blobNames(); len(names) > 0 != tt.visible {
 				t.Errorf("after the kill the container shows %q", names)

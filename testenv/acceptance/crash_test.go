@@ -39,10 +39,21 @@ func (e *env) recovers(args ...string) *copytool {
 	return c
 }
 
-// archiveUntil asks for an archive and waits until a request is caught at the hold. If a
+// A place is where a test stops what passes the gate.
+type place func(*gate.Gate) *gate.Hold
+
+func held(match func(*http.Request) bool) place {
+	return func(g *gate.Gate) *gate.Hold { return g.Hold(match) }
+}
+
+func answerHeld(match func(*http.Request) bool) place {
+	return func(g *gate.Gate) *gate.Hold { return g.HoldAnswer(match) }
+}
+
+// archiveUntil asks for an archive and waits until something is caught at the place. If a
 // block is to be known by then, that is in the journal: the answer to a block may still
 // be on its way there when the next arrives.
-func (e *env) archiveUntil(at func(*gate.Gate) *gate.Hold, rel string, known bool) *gate.Hold {
+func (e *env) archiveUntil(at place, rel string, known bool) *gate.Hold {
 	e.t.Helper()
 	first := e.gate.Hold(isBlockOf(rel))
 	h := at(e.gate)
@@ -99,19 +110,19 @@ func TestKilledDuringAnArchive(t *testing.T) {
 	const blocks = 5
 	for _, tt := range []struct {
 		name    string
-		at      func(g *gate.Gate) *gate.Hold
+		at      place
 		then    func(h *gate.Hold)
 		resent  int // blocks, at most
 		commits int // requests that publish, after the kill, at most
 		visible bool
 	}{
-		{"before the first block", func(g *gate.Gate) *gate.Hold { return g.Hold(isBlockOf("d/f")) }, (*gate.Hold).Lose, blocks, 1, false},
-		{"between blocks", func(g *gate.Gate) *gate.Hold { return g.Hold(after(2, isBlockOf("d/f"))) }, (*gate.Hold).Lose, blocks - 1, 1, false},
-		{"before the commit", func(g *gate.Gate) *gate.Hold { return g.Hold(isPutOf("d/f")) }, (*gate.Hold).Lose, 0, 1, false},
+		{"before the first block", held(isBlockOf("d/f")), (*gate.Hold).Lose, blocks, 1, false},
+		{"between blocks", held(after(2, isBlockOf("d/f"))), (*gate.Hold).Lose, blocks - 1, 1, false},
+		{"before the commit", held(isPutOf("d/f")), (*gate.Hold).Lose, 0, 1, false},
 		// The commit of the dead and that of the living race, or the blocks are gone meanwhile.
-		{"before a commit that arrives late", func(g *gate.Gate) *gate.Hold { return g.Hold(isPutOf("d/f")) }, (*gate.Hold).Release, blocks, 1, false},
-		{"after the commit", func(g *gate.Gate) *gate.Hold { return g.HoldAnswer(isPutOf("d/f")) }, (*gate.Hold).Lose, 0, 0, true},
-		{"after the identity", func(g *gate.Gate) *gate.Hold { return g.Hold(isMarkerOf("d")) }, (*gate.Hold).Lose, 0, 0, true},
+		{"before a commit that arrives late", held(isPutOf("d/f")), (*gate.Hold).Release, blocks, 1, false},
+		{"after the commit", answerHeld(isPutOf("d/f")), (*gate.Hold).Lose, 0, 0, true},
+		{"after the identity", held(isMarkerOf("d")), (*gate.Hold).Lose, 0, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := []string{"--block-size", "1MiB", "--transfers", "1"}
@@ -192,9 +203,9 @@ func TestKilledDuringARestore(t *testing.T) {
 }
 
 func TestKilledDuringARemove(t *testing.T) {
-	for name, at := range map[string]func(g *gate.Gate) *gate.Hold{
-		"before": func(g *gate.Gate) *gate.Hold { return g.Hold(isDeleteOf("f")) },
-		"after":  func(g *gate.Gate) *gate.Hold { return g.HoldAnswer(isDeleteOf("f")) },
+	for name, at := range map[string]place{
+		"before": held(isDeleteOf("f")),
+		"after":  answerHeld(isDeleteOf("f")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, c := start(t)

@@ -190,17 +190,17 @@ func TestKilledDuringASparseArchive(t *testing.T) {
 	data := marks{5: "begin", 3 * crashBlock: "middle", 9 * crashBlock: "end"}
 	for _, tt := range []struct {
 		name   string
-		at     func(*http.Request) bool
+		at     place
 		resent int // blocks, at most
 	}{
-		{"after two blocks", after(2, isBlockOf("f")), 3},
-		{"before the commit", isPutOf("f"), 1},
+		{"after two blocks", held(after(2, isBlockOf("f"))), 3},
+		{"before the commit", held(isPutOf("f")), 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := []string{"--block-size", "1MiB", "--transfers", "1", "--holes-after", "0"}
 			e, c := start(t, args...)
 			e.sparseFile("f", size, data)
-			h := e.archiveUntil(func(g *gate.Gate) *gate.Hold { return g.Hold(tt.at) }, "f", true)
+			h := e.archiveUntil(tt.at, "f", true)
 			c.kill()
 			h.Lose()
 			sent := e.gate.Count(blocksOf("f"))

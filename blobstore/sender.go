@@ -190,7 +190,7 @@ func (x *exchange) log(e RequestEvent) {
 	}
 	attrs := []any{"op", e.Op, "path", x.request.URL.Path}
 	if i, ok := blockNumber(x.request.URL.Query().Get("blockid")); ok {
-		attrs = append(attrs, "block", i)
+		attrs = append(attrs, "block", blockLabel(i))
 	}
 	if part := x.request.Header["x-ms-range"]; len(part) > 0 { //nolint:staticcheck // SA1008: the SDK spells it so
 		attrs = append(attrs, "range", part[0])
@@ -203,6 +203,14 @@ func (x *exchange) log(e RequestEvent) {
 		attrs = append(attrs, "err", e.Err)
 	}
 	log.DebugContext(ctx, "blob request", attrs...)
+}
+
+// blockLabel is how a block is called in the log.
+func blockLabel(i uint32) any {
+	if i == zeroBlock {
+		return "zeros"
+	}
+	return i
 }
 
 // answerBody ends its exchange when it has been read or closed.

@@ -16,8 +16,9 @@ import (
 // stays dirty: whether there still is a copy is for the next archive to find out,
 // which sends nothing if there is.
 
-// copyFlags tell of a copy.
-const copyFlags = llapi.HSExists | llapi.HSArchived | llapi.HSDirty
+// copyFlags tell of a copy. Lustre refuses to take off the one that is archived and to
+// leave the one that it is lost.
+const copyFlags = llapi.HSExists | llapi.HSArchived | llapi.HSDirty | llapi.HSLost
 
 // forbidRelease fails if the file is released, and else keeps it from being released.
 func (j *job) forbidRelease() error {

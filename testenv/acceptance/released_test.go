@@ -70,3 +70,15 @@ func TestReleaseDuringItsRemove(t *testing.T) {
 	e.wantContent("f", content)
 	e.released("f", content)
 }
+
+// TestRemoveOfALostCopy: an admin has given the copy up, and wants Lustre to forget it.
+func TestRemoveOfALostCopy(t *testing.T) {
+	e, _ := start(t)
+	content := randomBytes(100_000, 1)
+	p := e.archived("f", content)
+	e.lfs("hsm_set", "--lost", p)
+	e.hsm("remove", "f")
+	e.wantState("f", "(0x00000000), archive_id:1")
+	e.wantNoBlob("f")
+	e.wantContent("f", content)
+}

@@ -22,7 +22,7 @@ const IdentityXattr = "trusted.lhsm_azblob"
 // Bounds of what is kept in an identity. Attributes that outgrow the inode
 // cost every stat of the file another block.
 const (
-	maxIdentity   = 16 << 10 // bytes read; the kernel allows 64 KiB
+	maxIdentity   = 64 << 10 // bytes; no attribute is larger, so what could be written can be read
 	maxSuperseded = 8
 	maxLayout     = 1 << 10 // bytes of a lustre.lov
 )

@@ -35,6 +35,8 @@ type job struct {
 	wrote   BlobRef    // what an archive has uploaded itself, if anything
 	claim   *heldClaim // of a remove, on its file's copy
 
+	moves int // of a restore, to another nameless file
+
 	waits        int    // how often it has waited for another action
 	awaited      uint64 // the cookie of that
 	awaitedSince time.Time
@@ -245,10 +247,9 @@ func (j *job) report(v Verdict) error {
 // that was restarted sends its restores again, under their old cookies, and an end
 // said now could hit that. Archives and removes are never sent twice.
 func (j *job) abandon() {
-	if j.file != nil {
-		_ = j.file.Truncate(0) // the library keeps the nameless file open
-	}
-	j.action.Abandon()
+	action := j.action
+	j.close()
+	action.Abandon()
 }
 
 // fail ends the action without its descriptors.

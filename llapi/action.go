@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -15,13 +16,14 @@ import (
 )
 
 // OpenDelayCreate is the open flag O_LOV_DELAY_CREATE, for Begin of a restore:
-// the volatile file gets no objects until SetLayout or the first write.
+// the volatile file gets no objects until SetLayout, and takes no data (EBADF).
 const OpenDelayCreate = 0x2100
 
 // A CopyAction is an action that was begun. It may be used from several
 // goroutines at once. It must be ended or abandoned, exactly once.
 type CopyAction struct {
-	ct *Copytool
+	ct      *Copytool
+	restore bool
 
 	mu  sync.Mutex // guards hcp: the library's handle is not for two threads
 	hcp *C.struct_hsm_copyaction_private
@@ -71,7 +73,7 @@ func (c *Copytool) begin(item ActionItem, mdtIndex, openFlags int, failed bool) 
 		c.leave()
 		return nil, err
 	}
-	return &CopyAction{ct: c, hcp: hcp}, nil
+	return &CopyAction{ct: c, restore: item.Action == ActionRestore && !failed, hcp: hcp}, nil
 }
 
 // Fail ends an action that was not begun, or could not be, with errno. An
@@ -149,6 +151,10 @@ func (a *CopyAction) DataFID() (FID, error) {
 	if a.hcp == nil {
 		return FID{}, ErrClosed
 	}
+	return a.dataFID()
+}
+
+func (a *CopyAction) dataFID() (FID, error) {
 	var b [fidSize]byte
 	rc := C.shim_action_dfid(a.hcp, unsafe.Pointer(&b[0]))
 	return getFID(b[:]), check("llapi_hsm_action_get_dfid", int(rc))
@@ -204,17 +210,56 @@ func (a *CopyAction) End(e Extent, flags EndFlags, errno syscall.Errno) error {
 }
 
 // Abandon lets go of the action without a word to the coordinators: for one that
-// they do not know any more, whose End could hit the same action sent again. The
-// library has no call for that. So its handle and its open file are left behind for
-// as long as the process lives.
+// they do not know any more, whose End could hit the same action sent again, or one
+// that is to begin anew. The library has no call for that. So its handle is left behind
+// for as long as the process lives, and the file itself open, of a restore from Lustre
+// 2.16 on. The nameless file of a restore is closed, and with that gone: what File
+// returned must be closed before.
 func (a *CopyAction) Abandon() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.hcp == nil {
 		return
 	}
+	if a.restore {
+		a.closeVolatile()
+	}
 	a.hcp = nil
 	a.ct.leave()
+}
+
+// closeVolatile closes the library's descriptor of a restore's nameless file. It does
+// not tell which that is, but nobody else has one of that file.
+func (a *CopyAction) closeVolatile() {
+	fid, err := a.dataFID()
+	if err != nil {
+		return
+	}
+	mine, err := a.dup()
+	if err != nil {
+		return
+	}
+	defer func() { _ = unix.Close(mine) }()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd != mine && isSameFile(fd, mine, fid) {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// isSameFile asks Lustre last, which is not to be asked about anything else: inode
+// numbers are made of FIDs, and two of those can have the same.
+func isSameFile(a, b int, fid FID) bool {
+	var of, other unix.Stat_t
+	if unix.Fstat(a, &of) != nil || unix.Fstat(b, &other) != nil || of.Dev != other.Dev || of.Ino != other.Ino {
+		return false
+	}
+	got, err := FDToFID(a)
+	return err == nil && got == fid
 }
 
 // progressSize is the size of struct hsm_progress.

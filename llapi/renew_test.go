@@ -1,6 +1,7 @@
 package llapi_test
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,4 +58,27 @@ func TestAbandon(t *testing.T) {
 	w.wantState(path, llapi.HSExists, 1)
 	w.ok(w.ct.ReportProgress(item, llapi.Extent{}))
 	w.ok(w.ct.Close())
+}
+
+// A restore that is abandoned begins anew, and nothing of the first nameless file stays.
+func TestAbandonRestore(t *testing.T) {
+	w := newWorld(t)
+	path, fid := w.file("f", "content")
+	w.archive(fid)
+	w.request(llapi.UserRelease, fid)
+	w.request(llapi.UserRestore, fid)
+	before := openFiles(t)
+	item, a := w.begin(llapi.ActionRestore)
+	data, err := a.File()
+	w.ok(err)
+	w.ok(data.Close())
+	a.Abandon()
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, before it were %d", after, before)
+	}
+	w.restore(w.start(item), "content")
+	w.wantState(path, archived, 1)
+	if got, err := os.ReadFile(path); err != nil || string(got) != "content" {
+		t.Errorf("restored %q, %v", got, err)
+	}
 }

@@ -45,6 +45,9 @@ type fakeLustre struct {
 	renew    func() error // may refuse a renewal
 	renewals int
 	stats    int // of files that there are
+	begun    int // restores
+	free     int64
+	refuse   func(lov []byte) error // a layout
 	onSet    func(fid llapi.FID, name string)
 	onReport func(it llapi.ActionItem) // of progress
 }
@@ -289,8 +292,22 @@ func (l *fakeLustre) DataVersion(f *os.File) (uint64, error) {
 func (l *fakeLustre) SetLayout(f *os.File, lov []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.refuse != nil {
+		if err := l.refuse(lov); err != nil {
+			return err
+		}
+	}
+	if l.byData(f).layout != nil {
+		return syscall.EEXIST
+	}
 	l.byData(f).layout = lov
 	return nil
+}
+
+func (l *fakeLustre) Free() (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.free, nil
 }
 
 func (l *fakeLustre) SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error {
@@ -475,6 +492,7 @@ func (s *fakeSession) Begin(it llapi.ActionItem, _, _ int) (Action, error) {
 	case it.Action == llapi.ActionRestore:
 		a.file = s.newFile()
 		s.put(a.file, "")
+		s.begun++
 	}
 	s.open.Add(1)
 	return a, nil

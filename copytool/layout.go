@@ -11,40 +11,97 @@ const layoutXattr = "lustre.lov"
 // What is needed of struct lov_user_md: little endian, the first four bytes
 // say which form it is.
 const (
-	lovMagicV1   = 0x0BD10BD0
-	lovMagicV3   = 0x0BD30BD0
-	lovSizeV1    = 32
-	lovSizeV3    = 48
-	lovPattern   = 4 // offset of a u32
-	lovReleased  = 0x80000000
-	lovOverMDT   = 0x100 // data on the metadata target
-	lovMagicSize = 4
+	lovMagicV1        = 0x0BD10BD0
+	lovMagicV3        = 0x0BD30BD0
+	lovMagicComposite = 0x0BD60BD0
+	lovMagicSize      = 4
+	lovSizeV1         = 32
+	lovSizeV3         = 48
+	lovPattern        = 4  // offset of a u32
+	lovFirstTarget    = 30 // offset of a u16; getxattr may give the layout's generation there
+	lovRAID0          = 1
+	lovOverMDT        = 0x100 // data on the metadata target
+	lovReleased       = 0x80000000
+	lovAnyTarget      = 0xffff
+)
+
+// And of struct lov_comp_md_v1, a layout in several components.
+const (
+	compCount     = 14 // offset of a u16
+	compEntries   = 32 // offset of the first
+	compEntrySize = 48
+	compOffset    = 24 // in an entry, a u32: where in the whole the component's own layout is
 )
 
 // layoutTemplate makes of a file's layout the one for a new file: the same
-// stripes, on whatever targets there are. Layouts in several components are
-// kept as they are. Nil means there is nothing worth restoring.
+// stripes, on whatever targets there are. Nil means there is nothing worth restoring.
 func layoutTemplate(lov []byte) []byte {
 	if len(lov) < lovMagicSize {
 		return nil
 	}
-	var size int
 	switch binary.LittleEndian.Uint32(lov) {
 	case lovMagicV1:
-		size = lovSizeV1
+		return plainTemplate(lov, lovSizeV1)
 	case lovMagicV3:
-		size = lovSizeV3
-	default:
-		return slices.Clone(lov)
+		return plainTemplate(lov, lovSizeV3)
+	case lovMagicComposite:
+		return compositeTemplate(lov)
 	}
-	if len(lov) < size {
+	return slices.Clone(lov)
+}
+
+func plainTemplate(lov []byte, size int) []byte {
+	if len(lov) < size || binary.LittleEndian.Uint32(lov[lovPattern:])&lovOverMDT != 0 {
 		return nil
 	}
 	t := slices.Clone(lov[:size])
-	pattern := binary.LittleEndian.Uint32(t[lovPattern:])
-	if pattern&lovOverMDT != 0 {
-		return nil
-	}
-	binary.LittleEndian.PutUint32(t[lovPattern:], pattern&^lovReleased)
+	unbind(t)
 	return t
+}
+
+// compositeTemplate leaves alone what is no component. What is no layout at all Lustre
+// will refuse.
+func compositeTemplate(lov []byte) []byte {
+	t := slices.Clone(lov)
+	if len(t) < compEntries {
+		return t
+	}
+	entries := t[compEntries:]
+	for range binary.LittleEndian.Uint16(t[compCount:]) {
+		if len(entries) < compEntrySize {
+			break
+		}
+		at := binary.LittleEndian.Uint32(entries[compOffset:])
+		if at <= uint32(len(t)) && isPlain(t[at:]) {
+			unbind(t[at:])
+		}
+		entries = entries[compEntrySize:]
+	}
+	return t
+}
+
+func isPlain(lov []byte) bool {
+	if len(lov) < lovSizeV1 {
+		return false
+	}
+	magic := binary.LittleEndian.Uint32(lov)
+	return magic == lovMagicV1 || magic == lovMagicV3
+}
+
+// unbind lets Lustre choose the targets of a plain layout, which is of a file with data.
+// Before 2.17 a client shows zero for the first target of a component, and takes that
+// for an order when it is set.
+func unbind(lov []byte) {
+	pattern := binary.LittleEndian.Uint32(lov[lovPattern:])
+	binary.LittleEndian.PutUint32(lov[lovPattern:], pattern&^lovReleased)
+	binary.LittleEndian.PutUint16(lov[lovFirstTarget:], lovAnyTarget)
+}
+
+// defaultLayout leaves everything to the file system.
+func defaultLayout() []byte {
+	lov := make([]byte, lovSizeV1)
+	binary.LittleEndian.PutUint32(lov, lovMagicV1)
+	binary.LittleEndian.PutUint32(lov[lovPattern:], lovRAID0)
+	binary.LittleEndian.PutUint16(lov[lovFirstTarget:], lovAnyTarget)
+	return lov
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
@@ -54,9 +55,12 @@ func (j *job) releasedSize() (int64, error) {
 // fill makes the nameless file, if there is none yet, and writes the copy into it.
 func (j *job) fill(ctx context.Context, p *place, layout []byte) error {
 	if j.action == nil {
-		if err := j.beginRestore(layout); err != nil {
+		if err := j.beginRestore(layout != nil); err != nil {
 			return err
 		}
+	}
+	if err := j.stripe(layout); err != nil {
+		return err
 	}
 	if err := j.fetch(ctx, p); err != nil {
 		return err
@@ -68,8 +72,8 @@ func (j *job) fill(ctx context.Context, p *place, layout []byte) error {
 	return nil
 }
 
-// layoutFor is the stripe layout that the file had. Without one, and if it
-// cannot be had, the directory's default serves.
+// layoutFor is the stripe layout that the file had. Without one the directory's
+// default serves.
 func (j *job) layoutFor(ctx context.Context, p *place) []byte {
 	if p.id == nil {
 		return layoutTemplate(attributesOf(p.info).Layout)
@@ -84,24 +88,32 @@ func (j *job) layoutFor(ctx context.Context, p *place) []byte {
 	return layoutTemplate(attributesOf(info).Layout)
 }
 
-func (j *job) beginRestore(layout []byte) error {
+func (j *job) beginRestore(hasLayout bool) error {
 	mdt, err := j.fs.MDTIndex(j.t.fid)
 	if err != nil {
 		return fmt.Errorf("metadata target: %w", err)
 	}
 	flags := 0
-	if layout != nil {
+	if hasLayout {
 		flags = llapi.OpenDelayCreate
 	}
-	if err := j.begin(mdt, flags); err != nil {
-		return err
-	}
+	return j.begin(mdt, flags)
+}
+
+// stripe gives the nameless file its layout, if it has none yet, and the file system's
+// default in place of one that Lustre refuses: without any it takes no data.
+func (j *job) stripe(layout []byte) error {
 	if layout == nil {
 		return nil
 	}
-	if err := j.fs.SetLayout(j.file, layout); err != nil {
-		j.log.Info("the stripe layout is not restored; the directory's default serves", "err", err)
+	err := j.fs.SetLayout(j.file, layout)
+	if err == nil || errors.Is(err, syscall.EEXIST) {
+		return nil
 	}
+	if derr := j.fs.SetLayout(j.file, defaultLayout()); derr != nil && !errors.Is(derr, syscall.EEXIST) {
+		return fmt.Errorf("stripe the restored file: %w", err)
+	}
+	j.log.Info("the stripe layout is not restored; the file system's default serves", "err", err)
 	return nil
 }
 

@@ -70,9 +70,54 @@ func TestRestoreGivesTheLayoutBack(t *testing.T) {
 	r.archive(fid)
 	r.release(fid)
 	r.restore(fid)
-	if got := r.files[fid].layout; !slices.Equal(got, lov[:lovSizeV1]) {
-		t.Errorf("layout set: %x, want the header %x", got, lov[:lovSizeV1])
+	want := layoutTemplate(lov)
+	if got := r.files[fid].layout; !slices.Equal(got, want) || len(got) != lovSizeV1 {
+		t.Errorf("layout set: %x, want the header %x", got, want)
 	}
+}
+
+// TestRestoreWhereTheLayoutIsRefused: without any Lustre would take no data.
+func TestRestoreWhereTheLayoutIsRefused(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "content")
+	r.setXattr(fid, layoutXattr, string(composite(defaultLayout())))
+	r.archive(fid)
+	r.release(fid)
+	r.refuse = func([]byte) error { return syscall.EINVAL }
+	r.want(llapi.ActionRestore, fid, syscall.EINVAL)
+	r.wantCode(fid, LustreError)
+	r.refuse = func(lov []byte) error {
+		if !slices.Equal(lov, defaultLayout()) {
+			return syscall.EINVAL
+		}
+		return nil
+	}
+	r.restore(fid)
+	r.wantContent(fid, "content")
+	if got := r.files[fid].layout; !slices.Equal(got, defaultLayout()) {
+		t.Errorf("layout set: %x, want the default", got)
+	}
+}
+
+// TestRestoreIsStripedWhenThereIsRoom: it had begun by then, without a layout.
+func TestRestoreIsStripedWhenThereIsRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		fid := r.write("f", "content")
+		r.setXattr(fid, layoutXattr, string(defaultLayout()))
+		r.archive(fid)
+		r.release(fid)
+		tries := 0
+		r.refuse = func([]byte) error {
+			if tries++; tries <= 4 { // twice, each with the default as well
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		r.restore(fid)
+		if got := r.files[fid].layout; got == nil {
+			t.Error("no layout has been set")
+		}
+	})
 }
 
 func TestRestoreOfABlobThatChanged(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -173,6 +174,22 @@ func TestIdentityForm(t *testing.T) {
 	}
 }
 
+// TestLongestIdentity: what an archive can write a restore must be able to read.
+func TestLongestIdentity(t *testing.T) {
+	longest := BlobRef{blobstore.Name(strings.Repeat("<", 1024)), strings.Repeat("0", 40)} // six bytes each in JSON
+	id := Identity{
+		Account: strings.Repeat("a", 24), Container: strings.Repeat("c", 63), Blob: longest, VersionID: strings.Repeat("0", 40),
+		Layout: make([]byte, maxLayout), Superseded: slices.Repeat([]BlobRef{longest}, maxSuperseded),
+	}
+	b, err := id.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseIdentity(b); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzParseIdentity(f *testing.F) {
 	f.Add([]byte(`{"v":1,"acct":"a","ctr":"c","name":"n","etag":"e","crc":"ff","zeros":3,"size":1,"dv":2,"t":"2023-11-14T22:13:20Z"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -194,6 +211,19 @@ func FuzzParseIdentity(f *testing.F) {
 	})
 }
 
+// composite is a layout in as many components.
+func composite(components ...[]byte) []byte {
+	b := make([]byte, compEntries+len(components)*compEntrySize)
+	binary.LittleEndian.PutUint32(b, lovMagicComposite)
+	binary.LittleEndian.PutUint16(b[compCount:], uint16(len(components)))
+	for i, c := range components {
+		entry := b[compEntries+i*compEntrySize:]
+		binary.LittleEndian.PutUint32(entry[compOffset:], uint32(len(b)))
+		b = append(b, c...)
+	}
+	return b
+}
+
 func TestLayoutTemplate(t *testing.T) {
 	lov := func(magic, pattern uint32, size int) []byte {
 		b := make([]byte, size)
@@ -201,19 +231,35 @@ func TestLayoutTemplate(t *testing.T) {
 		binary.LittleEndian.PutUint32(b[lovPattern:], pattern)
 		return b
 	}
-	composite := lov(0x0BD60BD0, 7, 300)
+	free := func(lov []byte) []byte {
+		binary.LittleEndian.PutUint16(lov[lovFirstTarget:], lovAnyTarget)
+		return lov
+	}
+	of := func(pattern uint32, change func([]byte) []byte) []byte {
+		return composite(change(lov(lovMagicV1, pattern, 56)), change(lov(lovMagicV3, pattern, 48)))
+	}
+	same := func(lov []byte) []byte { return lov }
+	outside := composite(nil)
+	binary.LittleEndian.PutUint32(outside[compEntries+compOffset:], 1<<31)
+	many := of(1, same)[:compEntries+compEntrySize+compOffset+1]
 	for _, tt := range []struct {
 		name      string
 		lov, want []byte
 	}{
 		{"nothing", nil, nil},
 		{"short", []byte{1, 2, 3}, nil},
-		{"V1 with objects", lov(lovMagicV1, 1, 80), lov(lovMagicV1, 1, lovSizeV1)},
-		{"V3 with objects", lov(lovMagicV3, 1, 96), lov(lovMagicV3, 1, lovSizeV3)},
+		{"V1 with objects", lov(lovMagicV1, 1, 80), free(lov(lovMagicV1, 1, lovSizeV1))},
+		{"V3 with objects", lov(lovMagicV3, 1, 96), free(lov(lovMagicV3, 1, lovSizeV3))},
 		{"V3 cut off", lov(lovMagicV3, 1, 40), nil},
-		{"released", lov(lovMagicV1, 1|lovReleased, 32), lov(lovMagicV1, 1, 32)},
+		{"released", lov(lovMagicV1, 1|lovReleased, 32), free(lov(lovMagicV1, 1, 32))},
 		{"on the metadata target", lov(lovMagicV1, lovOverMDT, 32), nil},
-		{"composite", composite, composite},
+		{"composite", of(1, same), of(1, free)},
+		{"composite and released", of(1|lovReleased, same), of(1, free)},
+		{"composite, partly on the metadata target", of(lovOverMDT, same), of(lovOverMDT, free)},
+		{"composite without entries", lov(lovMagicComposite, 1, 30), lov(lovMagicComposite, 1, 30)},
+		{"composite with a component outside", outside, outside},
+		{"composite with entries that are cut off", many, many},
+		{"another", lov(0x0BD70BD0, 7, 60), lov(0x0BD70BD0, 7, 60)},
 	} {
 		if got := layoutTemplate(tt.lov); !bytes.Equal(got, tt.want) {
 			t.Errorf("%s: %x, want %x", tt.name, got, tt.want)

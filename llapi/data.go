@@ -7,7 +7,6 @@ package llapi
 import "C"
 
 import (
-	"encoding/binary"
 	"os"
 	"time"
 	"unsafe"
@@ -59,15 +58,6 @@ func SetArchivedVersion(fd int, dv uint64) error {
 // Layouts travel as the raw bytes of this attribute.
 const layoutAttr = "lustre.lov"
 
-// Magic numbers of the two plain layouts, and where both keep the index of
-// their first OST (a u16, 0xffff: let Lustre choose).
-const (
-	layoutMagicV1      = 0x0BD10BD0
-	layoutMagicV3      = 0x0BD30BD0
-	layoutStripeOffset = 30
-	layoutPlainSize    = 32
-)
-
 // GetLayout returns the layout of an open file as raw bytes, for SetLayout of
 // another. Errors: ENODATA when it has none (yet).
 func GetLayout(fd int) ([]byte, error) {
@@ -79,25 +69,12 @@ func GetLayout(fd int) ([]byte, error) {
 	return append([]byte(nil), b[:n]...), nil
 }
 
-// SetLayout gives a layout that GetLayout returned to an open file that has
-// none yet (OpenDelayCreate). A plain layout is freed from the OSTs it had, so
-// that restores spread over those of today. Errors: EEXIST, EINVAL.
+// SetLayout gives a layout, in the form of GetLayout, to an open file that has none
+// yet (OpenDelayCreate). What GetLayout returned can order the OSTs that the file had:
+// see struct lov_user_md, lmm_stripe_offset. Errors: EEXIST, EINVAL.
 func SetLayout(fd int, lov []byte) error {
 	return os.NewSyscallError("fsetxattr "+layoutAttr,
-		unix.Fsetxattr(fd, layoutAttr, anyOST(lov), unix.XATTR_CREATE))
-}
-
-// anyOST returns lov with the first OST of a plain layout left open.
-func anyOST(lov []byte) []byte {
-	if len(lov) < layoutPlainSize {
-		return lov
-	}
-	switch binary.LittleEndian.Uint32(lov) {
-	case layoutMagicV1, layoutMagicV3:
-		lov = append([]byte(nil), lov...)
-		binary.LittleEndian.PutUint16(lov[layoutStripeOffset:], 0xffff)
-	}
-	return lov
+		unix.Fsetxattr(fd, layoutAttr, lov, unix.XATTR_CREATE))
 }
 
 // ImportStat is what an imported file looks like.

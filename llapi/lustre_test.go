@@ -248,7 +248,7 @@ func TestRestore(t *testing.T) {
 	w.request(llapi.UserRestore, fid)
 	item := w.recv(w.ct)
 	item.DFID = llapi.FID{Seq: 1, OID: 2, Ver: 3} // as after a restart of the metadata server
-	a, err := w.ct.Begin(item, 0, llapi.OpenDelayCreate)
+	a, err := w.ct.Begin(item, 0, 0)
 	w.ok(err)
 	if got, err := a.DataFID(); err != nil || got == fid || got.IsZero() {
 		t.Errorf("DataFID = %v, %v, want a volatile file's", got, err)

@@ -59,23 +59,6 @@ func TestErrorUnwraps(t *testing.T) {
 	}
 }
 
-func TestAnyOST(t *testing.T) {
-	v1 := unhex(`d00bd10b 01000000 02000000 00000000 0104000002000000 00004000 0100 0000
-		00040040 02000000 02000000 00000000 00000000 00000000`)
-	got := anyOST(v1)
-	if v1[30] != 0 || got[30] != 0xff || got[31] != 0xff {
-		t.Errorf("anyOST: offset %x, the caller's %x", got[30:32], v1[30:32])
-	}
-	if !bytes.Equal(got[:30], v1[:30]) || !bytes.Equal(got[32:], v1[32:]) {
-		t.Errorf("anyOST changed more than the offset: %x", got)
-	}
-	for _, other := range [][]byte{nil, v1[:31], unhex("d00bd60b" + "00000000000000000000000000000000000000000000000000000000")} {
-		if got := anyOST(other); !bytes.Equal(got, other) {
-			t.Errorf("anyOST(%x) = %x", other, got)
-		}
-	}
-}
-
 func TestAllLinks(t *testing.T) {
 	links := []string{"a", "d/b", "c"}
 	get := func(linkno int) (string, int, error) {

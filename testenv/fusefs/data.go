@@ -47,6 +47,9 @@ func (m *Mount) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 	if !ok {
 		return 0, fuse.EBADF
 	}
+	if err := f.handle.TakesData(); err != nil {
+		return 0, status(err)
+	}
 	n := 0
 	err := m.onObject(f, cancel, in.Pid, "write", func(obj *os.File) (err error) {
 		defer f.handle.Wrote()

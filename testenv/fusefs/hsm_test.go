@@ -3,6 +3,7 @@ package fusefs_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -421,5 +422,25 @@ func TestCoordinatorRestart(t *testing.T) {
 	if err := c.end(cp, 0); err == nil {
 		t.Error("the end of an action that the coordinator forgot was accepted")
 	}
+	wantContent(t, l.Path("f"), "content")
+}
+
+// A file without a layout takes a size, and no data before it has one.
+func TestWriteWithoutALayout(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{NoPassthrough: true})
+	const delayCreate = 0o20400 // O_LOV_DELAY_CREATE
+	f, err := os.OpenFile(l.Path("f"), os.O_CREATE|os.O_EXCL|os.O_RDWR|delayCreate, 0o600)
+	must(t, err)
+	defer f.Close()
+	must(t, f.Truncate(7))
+	if _, err := f.WriteAt([]byte("content"), 0); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("a write without a layout: %v, want EBADF", err)
+	}
+	layout := make([]byte, 32)
+	binary.LittleEndian.PutUint32(layout, 0x0BD10BD0)
+	binary.LittleEndian.PutUint32(layout[4:], 1)
+	must(t, unix.Fsetxattr(int(f.Fd()), "lustre.lov", layout, unix.XATTR_CREATE))
+	_, err = f.WriteAt([]byte("content"), 0)
+	must(t, err)
 	wantContent(t, l.Path("f"), "content")
 }

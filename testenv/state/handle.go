@@ -86,6 +86,20 @@ func (h *Handle) OpenObject() (*os.File, uint32, error) {
 	return f, i.layout.Load(), err
 }
 
+// TakesData returns EBADF for a file that was made with O_LOV_DELAY_CREATE and has no
+// layout yet, as Lustre does at a write.
+func (h *Handle) TakesData() error {
+	if h.flags&OpenDelayCreate == 0 {
+		return nil
+	}
+	h.fs.begin()
+	defer h.fs.end()
+	if h.inode.is.noLayout {
+		return syscall.EBADF
+	}
+	return nil
+}
+
 // Wrote tells that data were written through a descriptor of [Handle.OpenObject]
 // by the caller itself. It makes the data version exact on kernels whose file
 // times are too coarse to tell two writes apart. It takes no lock.

@@ -125,7 +125,7 @@ func (fs *FS) sync(i *inode) {
 		version = i.dv + 1 // the clock tick did not move between two writes
 	}
 	i.dv, i.objCtime, i.size = version, st.ctime, st.size
-	i.is.noLayout = false // a write takes the default layout
+	i.is.noLayout = false // whoever writes past the daemon gets the default one, for want of the EBADF of TakesData
 	i.mtime, i.ctime = st.ctime, max(i.ctime, st.ctime)
 	i.is.modified = true
 }

@@ -118,8 +118,10 @@ func (fs *FS) truncate(i *inode, size uint64, cred Cred) error {
 		return err
 	}
 	i.is.unsynced = true // look at the object even though no handle writes
+	hadNone := i.is.noLayout
 	fs.sync(i)
-	i.is.modified = true // Lustre does not compare sizes
+	i.is.noLayout = hadNone // a size is kept without one
+	i.is.modified = true    // Lustre does not compare sizes
 	fs.change(change{kind: changeTruncate, flags: setSize | setMtime | setCtime, target: i, cred: cred})
 	fs.closeData(i)
 	return nil

@@ -74,11 +74,18 @@ type Objects interface {
 	MDTIndex(fid llapi.FID) (int, error)
 }
 
+// Space tells how full the file system is.
+type Space interface {
+	// Free is how many bytes there is room for, on all targets together.
+	Free() (int64, error)
+}
+
 // FileSystem is what the copytool needs of Lustre beside the coordinator.
 type FileSystem interface {
 	Namespace
 	Xattrs
 	Objects
+	Space
 }
 
 // Receiver brings the actions of a registration.
@@ -124,8 +131,8 @@ type Action interface {
 	// File returns a descriptor of the data, which the caller closes.
 	File() (*os.File, error)
 	End(moved llapi.Extent, flags llapi.EndFlags, errno syscall.Errno) error
-	// Abandon ends it without a word to the coordinator. What the library holds
-	// for it stays until the process ends.
+	// Abandon ends it without a word to the coordinator. What File returned must be
+	// closed before. A little memory stays until the process ends.
 	Abandon()
 }
 

@@ -180,6 +180,15 @@ func (m *Mount) SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error {
 	return llapi.SetState(llapi.FIDPath(m.Root, fid), set, clr, 0)
 }
 
+// Free implements [Space].
+func (m *Mount) Free() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(m.Root, &st); err != nil {
+		return 0, os.NewSyscallError("statfs", err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
 // MDTIndex implements [Objects]. A sequence of FIDs belongs to one target for good,
 // so it is asked for once. The FIDs of before there were sequences are each one of
 // their own.

@@ -15,6 +15,9 @@ const (
 	roomLongest  = time.Minute
 )
 
+// mostMoves is how many nameless files more a restore may begin.
+const mostMoves = 2
+
 // A room is where restores wait that found no space in Lustre. Somebody who asks
 // for thousands of files at once and fills the file system wants the others when
 // there is space again, and not thousands of failures within a minute.
@@ -71,21 +74,29 @@ func (r *room) spread() {
 	r.found, r.wait = make(chan struct{}), roomFirst
 }
 
-// whenThereIsRoom does a restore as soon as Lustre has the space. Meanwhile no
-// other begins that nobody waits for. A blocked reader is told at once: it has
-// waited enough, and may know better what to do.
+// whenThereIsRoom does a restore as soon as Lustre has the space: at once where it is
+// only short of it on some targets. Meanwhile no other begins that nobody waits for. A
+// blocked reader is told at once: it has waited enough, and may know better what to do.
 func (j *job) whenThereIsRoom(ctx context.Context, restore func() error) error {
 	giveUp, cancel := context.WithTimeout(ctx, roomPatience)
 	defer cancel()
-	for waited := false; ; waited = true {
+	waited := false
+	for {
 		err := restore()
 		if err == nil && waited {
 			j.room.spread()
 		}
-		if j.t.urgent || VerdictFor(err).Code != NoSpace || giveUp.Err() != nil {
+		if VerdictFor(err).Code != NoSpace || giveUp.Err() != nil {
+			return err
+		}
+		if j.startsOver() {
+			continue
+		}
+		if j.t.urgent {
 			return err
 		}
 		if !waited {
+			waited = true
 			j.log.Warn("Lustre has no room for a restore; it and others that nobody waits for are held back for now", "patience", roomPatience, "err", err)
 		}
 		if err := j.giveBack(); err != nil {
@@ -96,6 +107,22 @@ func (j *job) whenThereIsRoom(ctx context.Context, restore func() error) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// startsOver gives the nameless file up for another if the file system as a whole has
+// room for it: then it is the targets of this one that are full, and the next will be
+// on others.
+func (j *job) startsOver() bool {
+	if j.action == nil || j.moves == mostMoves {
+		return false
+	}
+	if free, err := j.fs.Free(); err != nil || free < j.size {
+		return false
+	}
+	j.moves++
+	j.t.moved.Store(0)
+	j.abandon()
+	return true
 }
 
 // giveBack frees the space that a restore has taken so far.

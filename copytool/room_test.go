@@ -78,6 +78,31 @@ func TestNoRoom(t *testing.T) {
 	}, func(o *Options) { o.Limits.Restores = limit })
 }
 
+// TestRoomElsewhere: what is full is a target, and a reader need not hear of it. Two more
+// nameless files are tried at most.
+func TestRoomElsewhere(t *testing.T) {
+	for full, want := range map[int]syscall.Errno{1: 0, mostMoves: 0, mostMoves + 1: syscall.ENOSPC} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			reader := r.item(llapi.ActionRestore, r.released("f", "content"))
+			r.free = 1 << 30
+			begun := r.begun
+			r.store.before = func(_ context.Context, op string, _ blobstore.Name) error {
+				if op == "get" && r.begun-begun <= full {
+					return fmt.Errorf("write: %w", syscall.ENOSPC)
+				}
+				return nil
+			}
+			r.sendFlags(llapi.FlagBlocking, reader)
+			if errno := r.wait(reader); errno != want {
+				t.Errorf("with %d files on full targets: %v, want %v", full, errno, want)
+			}
+			if n := r.begun - begun; n != min(full, mostMoves)+1 {
+				t.Errorf("with %d files on full targets %d were begun", full, n)
+			}
+		})
+	}
+}
+
 // TestNoRoomForLong: in the end it is said, a few at a time.
 func TestNoRoomForLong(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

@@ -63,11 +63,12 @@ func TestLustreFaultsInArchive(t *testing.T) {
 func TestLustreFaultsInRestore(t *testing.T) {
 	e, c := startSpare(t)
 	for _, f := range []lustreFault{
-		{"write", []string{"errno=ENOSPC", "count=1"}, "NoSpace", syscall.ENOSPC},
+		{"write", []string{"errno=ENOSPC"}, "NoSpace", syscall.ENOSPC},
+		{"write", []string{"errno=ENOSPC", "count=1"}, "", 0}, // another file is on other targets
 		{"write", []string{"errno=EDQUOT", "count=1"}, "QuotaExceeded", syscall.EDQUOT},
 		{"write", []string{"errno=EIO", "count=1", "skip=1"}, "LustreError", syscall.EIO},
 		{"write", []string{"errno=EINTR", "count=1"}, "", 0},
-		{"fsync", []string{"errno=ENOSPC", "count=1"}, "NoSpace", syscall.ENOSPC}, // where Lustre tells what writing back has met
+		{"fsync", []string{"errno=ENOSPC"}, "NoSpace", syscall.ENOSPC}, // where Lustre tells what writing back has met
 		{"create", []string{"errno=ENOSPC", "count=1"}, "NoSpace", syscall.ENOSPC},
 		{"begin", []string{"errno=EIO", "count=1"}, "LustreError", syscall.EIO},
 		{"fid2path", []string{"errno=EIO", "count=1"}, "", 0}, // only the log wants the path

@@ -134,7 +134,7 @@ func TestP21ErrorsAreTold(t *testing.T) {
 		"BlobArchived":  {syscall.ENOMEDIUM, func(rel string) { e.gate.Fault(isGetOf(rel), -1, gate.Refuse(409, "BlobArchived")) }},
 		"AuthFailed":    {syscall.EACCES, func(rel string) { e.gate.Fault(isGetOf(rel), -1, gate.Refuse(403, "AuthorizationFailure")) }},
 		"LustreError":   {syscall.EIO, func(string) { e.lustre.Fault("write", "errno=EIO", "count=1") }},
-		"NoSpace":       {syscall.ENOSPC, func(string) { e.lustre.Fault("write", "errno=ENOSPC", "count=1") }},
+		"NoSpace":       {syscall.ENOSPC, func(string) { e.lustre.Fault("write", "errno=ENOSPC") }},
 		"QuotaExceeded": {syscall.EDQUOT, func(string) { e.lustre.Fault("write", "errno=EDQUOT", "count=1") }},
 	} {
 		e.during(t, c, code, func() {

@@ -101,6 +101,16 @@ func procStatus(t *testing.T, name string) map[string]string {
 // keeperPID is the process that the copytool has started.
 func (c *copytool) keeperPID() int {
 	c.t.Helper()
+	pids := c.children()
+	if len(pids) != 1 {
+		c.t.Fatalf("the copytool's children are %v, and not a keeper", pids)
+	}
+	return pids[0]
+}
+
+// children are the processes that the copytool has started.
+func (c *copytool) children() (pids []int) {
+	c.t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", c.cmd.Process.Pid))
 	if err != nil {
 		c.t.Fatal(err)
@@ -108,14 +118,37 @@ func (c *copytool) keeperPID() int {
 	for _, name := range lists {
 		children, err := os.ReadFile(name)
 		if err != nil {
-			c.t.Fatal(err)
+			continue // a thread that has ended
 		}
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(children))); err == nil {
-			return pid
+		for text := range strings.FieldsSeq(string(children)) {
+			pid, err := strconv.Atoi(text)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			pids = append(pids, pid)
 		}
 	}
-	c.t.Fatal("the copytool has no keeper")
-	return 0
+	return pids
+}
+
+// wantChildrenWithout wants no child to have anything open below a directory.
+func (c *copytool) wantChildrenWithout(dir string) {
+	c.t.Helper()
+	pids := c.children()
+	if len(pids) == 0 {
+		c.t.Error("the copytool has no keeper")
+	}
+	for _, pid := range pids {
+		links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		if err != nil || len(links) == 0 {
+			c.t.Errorf("what child %d has open: %q, %v", pid, links, err)
+		}
+		for _, link := range links {
+			if name, err := os.Readlink(link); err == nil && strings.HasPrefix(name, dir) {
+				c.t.Errorf("child %d has %s open", pid, name)
+			}
+		}
+	}
 }
 
 // agentCapNames are agentCaps as setpriv knows them.

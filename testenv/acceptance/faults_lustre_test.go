@@ -240,6 +240,7 @@ func TestRegistrationLostUnderLoad(t *testing.T) {
 		t.Fatal(r.Stderr)
 	}
 	c.waitLog("registered again")
+	c.wantChildrenWithout(e.lustre.Mount())
 	h.Release()
 	if err := <-read; err != nil {
 		t.Error(err)

@@ -16,9 +16,13 @@ import (
 // size, and what is given back is gone. Those not lent are kept for the next, by
 // size, but never so many that lent and kept exceed the limit, and none for long
 // when nothing is being moved.
+//
+// Reading a file can take as long as the restore of that very file, and the restore
+// needs a buffer. So what files are read into is never all there is.
 type memory struct {
-	capacity int64 // bytes; the gate's can be less, see occupy
+	capacity int64 // bytes; the gates' can be less, see occupy
 	gate     gate
+	sources  gate // the part of it that files are read into
 
 	mu        sync.Mutex // guards what follows
 	idle      map[int][][]byte
@@ -33,19 +37,24 @@ const pageSize = 4 << 10
 
 // buffer is borrowed memory. Whoever borrowed it releases it, once.
 type buffer struct {
-	bytes []byte // as many as were asked for
-	pages []byte
-	owner *memory
+	bytes  []byte // as many as were asked for
+	pages  []byte
+	owner  *memory
+	source bool // counts as what a file is read into
 }
 
 func newMemory(capacity int64) *memory {
-	return &memory{capacity: capacity, gate: gate{capacity: capacity}, idle: map[int][][]byte{}}
+	m := &memory{capacity: capacity, idle: map[int][][]byte{}}
+	m.occupy(0)
+	return m
 }
 
 // occupy leaves so many bytes of the memory to others, but not more than half of it.
 // What is lent beyond that stays so until it comes back.
 func (m *memory) occupy(bytes int64) {
-	m.gate.resize(m.capacity - min(bytes, m.capacity/2))
+	left := m.capacity - min(bytes, m.capacity/2)
+	m.gate.resize(left)
+	m.sources.resize(left * 3 / 4)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.makeRoom()
@@ -54,7 +63,7 @@ func (m *memory) occupy(bytes int64) {
 // acquire borrows a buffer of n bytes; its content is arbitrary. It waits for
 // memory until ctx ends. n must not exceed the capacity.
 func (m *memory) acquire(ctx context.Context, n int64) (*buffer, error) {
-	size := min(sizeClass(n), m.capacity)
+	size := m.paidFor(n)
 	if err := m.gate.acquire(ctx, size, n); err != nil {
 		return nil, err
 	}
@@ -66,10 +75,31 @@ func (m *memory) acquire(ctx context.Context, n int64) (*buffer, error) {
 	return &buffer{bytes: pages[:n:n], pages: pages, owner: m}, nil
 }
 
+// acquireSource is acquire of a buffer that a file will be read into.
+func (m *memory) acquireSource(ctx context.Context, n int64) (*buffer, error) {
+	size := m.paidFor(n)
+	if err := m.sources.acquire(ctx, size, n); err != nil {
+		return nil, err
+	}
+	b, err := m.acquire(ctx, n)
+	if err != nil {
+		m.sources.release(size)
+		return nil, err
+	}
+	b.source = true
+	return b, nil
+}
+
+// paidFor is what a buffer of n bytes counts as.
+func (m *memory) paidFor(n int64) int64 { return min(sizeClass(n), m.capacity) }
+
 // release gives the buffer back. Nobody may still be reading or writing it.
 func (b *buffer) release() {
 	b.owner.put(b.pages)
 	b.owner.gate.release(int64(len(b.pages)))
+	if b.source {
+		b.owner.sources.release(int64(len(b.pages)))
+	}
 	b.bytes, b.pages = nil, nil
 }
 

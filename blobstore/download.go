@@ -96,7 +96,7 @@ func (d *download) fetchAll(ctx context.Context) (err error) {
 			d.progress.add(p.length)
 			continue
 		}
-		buf, aerr := d.pool.takeInHand(gctx, &hand, p.length)
+		buf, aerr := d.pool.takeInHand(gctx, &hand, d.pool.memory.acquire, p.length)
 		if aerr != nil {
 			err = aerr
 			break
@@ -254,11 +254,10 @@ func (d *download) write(ctx context.Context, data []byte, offset int64) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	done, err := d.pool.fileAccess(ctx, len(data))
-	if err != nil {
+	if err := d.pool.writes.acquire(ctx, 1, int64(len(data))); err != nil {
 		return err
 	}
-	defer done()
+	defer d.pool.writes.release(1)
 	if !d.options.Holes || d.options.Size <= HoleSize {
 		return d.writeAt(data, offset)
 	}

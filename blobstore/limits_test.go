@@ -3,8 +3,10 @@ package blobstore
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,7 +262,7 @@ func TestLowBandwidthAllowsFewRequests(t *testing.T) {
 func TestFileAccessIsBounded(t *testing.T) {
 	const transfers = 2
 	c := openSink(t, PoolOptions{Transfers: transfers}, ContainerOptions{BlockSize: testBlock})
-	var calls, most atomic.Int64
+	var calls, most atomic.Int64 // reads and writes
 	slow := slowFile{func() {
 		if n := calls.Add(1); n > most.Load() {
 			most.Store(n)
@@ -283,11 +285,46 @@ func TestFileAccessIsBounded(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := most.Load(); n > transfers*filesPerTransfer {
-		t.Errorf("%d reads and writes of files at a time, want at most %d", n, transfers*filesPerTransfer)
+	if n := most.Load(); n > 2*transfers {
+		t.Errorf("%d reads and writes of files at a time, want at most %d", n, 2*transfers)
 	}
-	if n := c.pool.files.used(); n != 0 {
+	if n := c.pool.reads.used() + c.pool.writes.used(); n != 0 {
 		t.Errorf("%d reads and writes of files were never given back", n)
+	}
+}
+
+// A read of a file can wait for the restore of that file: however many do, small ones or
+// blocks, the restore has what it needs.
+func TestReadsThatWaitForARestore(t *testing.T) {
+	const blocks = 16
+	c := openSink(t, PoolOptions{Transfers: 4, Memory: blocks * testBlock}, ContainerOptions{BlockSize: testBlock})
+	info, err := c.Upload(t.Context(), "f", patternSource{}, 3*testBlock, UploadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, occupied := range []int64{0, blocks * testBlock} {
+		c.pool.Occupy(occupied)
+		restored := make(chan struct{})
+		var all sync.WaitGroup
+		for i := range 2 * blocks {
+			all.Go(func() {
+				blocked := slowFile{func() { <-restored }}
+				if _, err := c.Upload(t.Context(), Name(fmt.Sprint("g", i)), blocked, int64(1+i%2*blocks)*testBlock, UploadOptions{Condition: Overwrite()}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for !c.pool.memory.sources.isWaitedFor() || !c.pool.reads.isWaitedFor() {
+			runtime.Gosched()
+		}
+		if _, err := c.Download(t.Context(), "f", slowFile{func() {}}, DownloadOptions{ETag: info.ETag, Size: 3 * testBlock}); err != nil {
+			t.Error(err)
+		}
+		close(restored)
+		all.Wait()
+	}
+	if n := c.pool.memory.gate.used() + c.pool.memory.sources.used(); n != 0 {
+		t.Errorf("%d bytes were never given back", n)
 	}
 }
 

@@ -63,7 +63,8 @@ type Pool struct {
 	options   PoolOptions
 	memory    *memory
 	slots     gate // requests
-	files     gate // reads and writes of the callers' files
+	reads     gate // of the callers' files
+	writes    gate
 	pause     pause
 	bandwidth bandwidth
 	transfers atomic.Int64 // that are allowed
@@ -133,7 +134,10 @@ func (p *Pool) SetLimits(transfers int, bytesPerSecond int64) {
 	n := int64(PoolOptions{Transfers: transfers}.withDefaults().Transfers)
 	p.transfers.Store(n)
 	p.bandwidth.set(bytesPerSecond)
-	p.files.resize(n * filesPerTransfer)
+	// Each that blocks holds a thread, and a file system that hangs would let there be
+	// as many as there are buffers. Reads can wait for a restore, so for writes.
+	p.reads.resize(n)
+	p.writes.resize(n)
 	if p.options.Adapt {
 		n = p.adaptive.first(n)
 	}
@@ -155,29 +159,16 @@ func (p *Pool) adapt() {
 func (p *Pool) inHand() int64 { return p.slots.limit() + int64(runtime.NumCPU()) }
 
 // takeInHand gives a transfer memory for one more piece, when it has few enough.
-func (p *Pool) takeInHand(ctx context.Context, hand *gate, n int64) (*buffer, error) {
+func (p *Pool) takeInHand(ctx context.Context, hand *gate, acquire func(context.Context, int64) (*buffer, error), n int64) (*buffer, error) {
 	hand.resize(p.inHand())
 	if err := hand.acquire(ctx, 1, n); err != nil {
 		return nil, err
 	}
-	buf, err := p.memory.acquire(ctx, n)
+	buf, err := acquire(ctx, n)
 	if err != nil {
 		hand.release(1)
 	}
 	return buf, err
-}
-
-// filesPerTransfer is how many reads and writes of files may be under way for each
-// request that may be in flight. Every one that blocks holds a thread, and a file
-// system that hangs would let there be as many as there are buffers.
-const filesPerTransfer = 2
-
-// fileAccess waits until one more file may be read or written, n bytes of it.
-func (p *Pool) fileAccess(ctx context.Context, n int) (done func(), err error) {
-	if err := p.files.acquire(ctx, 1, int64(n)); err != nil {
-		return nil, err
-	}
-	return func() { p.files.release(1) }, nil
 }
 
 // Close closes idle connections and gives idle memory back. Transfers may go on

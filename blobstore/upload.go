@@ -147,7 +147,7 @@ func (u *upload) run(ctx context.Context) (Info, error) {
 func (u *upload) putBlob(ctx context.Context) (Info, error) {
 	var data []byte // stays nil for an empty file
 	if u.size > 0 {
-		buf, err := u.pool.memory.acquire(ctx, u.size)
+		buf, err := u.pool.memory.acquireSource(ctx, u.size)
 		if err != nil {
 			return Info{}, err
 		}
@@ -199,7 +199,7 @@ func (u *upload) stageAll(ctx context.Context) (ids []string, err error) {
 		}
 		// Waiting here, before the goroutine starts, bounds both, and ends the loop
 		// as soon as a block fails, because that cancels gctx.
-		buf, aerr := u.pool.takeInHand(gctx, &hand, u.lengthOf(i))
+		buf, aerr := u.pool.takeInHand(gctx, &hand, u.pool.memory.acquireSource, u.lengthOf(i))
 		if aerr != nil {
 			err = aerr
 			break
@@ -280,12 +280,11 @@ func (u *upload) commit(ctx context.Context, ids []string, crc uint64) (Info, er
 
 // read fills data from the source.
 func (u *upload) read(ctx context.Context, data []byte, offset int64) error {
-	done, err := u.pool.fileAccess(ctx, len(data))
-	if err != nil {
+	if err := u.pool.reads.acquire(ctx, 1, int64(len(data))); err != nil {
 		return err
 	}
 	n, err := u.src.ReadAt(data, offset)
-	done()
+	u.pool.reads.release(1)
 	switch {
 	case n == len(data):
 		return nil

@@ -37,10 +37,11 @@ func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name: programName, Version: version, Usage: "archive jobs of a Lustre file system, and a look at what they depend on", Description: exitHelp,
 		HideHelpCommand: true, EnableBashCompletion: true, Writer: p.stdout, ErrWriter: p.stderr,
-		OnUsageError:   usage,
-		ExitErrHandler: func(*cli.Context, error) {},
-		Commands:       []*cli.Command{p.archiveCommand(), p.explainCommand(), p.topCommand(), p.verifyCommand(), p.importCommand(), p.doctorCommand(), p.examineCommand(), p.benchCommand(), p.serveCommand(), p.completionCommand(), p.manualCommand()},
-		Action:         noSuchCommand,
+		OnUsageError:              usage,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		DisableSliceFlagSeparator: true, // a comma is part of a path
+		Commands:                  []*cli.Command{p.archiveCommand(), p.explainCommand(), p.topCommand(), p.verifyCommand(), p.importCommand(), p.doctorCommand(), p.examineCommand(), p.benchCommand(), p.serveCommand(), p.completionCommand(), p.manualCommand()},
+		Action:                    noSuchCommand,
 	}
 	for _, c := range leaves(app.Commands) {
 		c.OnUsageError = usage

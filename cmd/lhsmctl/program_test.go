@@ -63,6 +63,7 @@ func TestServeRefusals(t *testing.T) {
 		{"--token-file and --client-ca are for --listen", []string{"--token-file", token, "/a"}},
 		{`--listen: "9" is not host:port`, []string{"--listen", "9", "/a"}},
 		{`--mover: "mover1:9090" is no address`, []string{"--mover", "mover1:9090", "/a"}},
+		{`--mover: "http://a:1,b:1" is no address`, []string{"--mover", "http://a:1,b:1", "/a"}},
 		{`--log-level: "loud" is none of debug`, []string{"--log-level", "loud", "/a"}},
 		{`--state-dir: "jobs" is not an absolute path`, []string{"--state-dir", "jobs", "/a"}},
 		{"not defined: -sockt", []string{"--sockt", "x", "/a"}},
@@ -116,6 +117,29 @@ func TestExitStatuses(t *testing.T) {
 	at = answers(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>It works!") })
 	if code, _, stderr := lhsmctl(t, "archive", "list", "--server", at); code != 7 || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("another server: exit %d, %q", code, stderr)
+	}
+}
+
+// TestCreateTakesPathsAsTyped: what looks like a list may be one path, and half of it
+// would be another tree.
+func TestCreateTakesPathsAsTyped(t *testing.T) {
+	var asked httpapi.JobRequest
+	at := answers(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = httpapi.JobRequest{}
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		fmt.Fprint(w, `{"id":7,"state":"Queued"}`)
+	})
+	for _, tt := range []struct{ args, want []string }{
+		{[]string{"--filesystem-path", "/data,old"}, []string{"/data,old"}},
+		{[]string{"--filesystem-path=/a, b", "--filesystem-path", "/c", "/d,e"}, []string{"/a, b", "/c", "/d,e"}},
+		{[]string{"--filesystem-path", ""}, []string{""}}, // which the service refuses
+	} {
+		code, _, stderr := lhsmctl(t, append([]string{"archive", "create", "--server", at}, tt.args...)...)
+		if code != exitOK || !slices.Equal(asked.Prefixes, tt.want) {
+			t.Errorf("create %q: exit %d, %q; asked for %q, want %q", tt.args, code, stderr, asked.Prefixes, tt.want)
+		}
 	}
 }
 

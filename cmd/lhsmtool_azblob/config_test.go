@@ -57,6 +57,7 @@ func TestUsageErrors(t *testing.T) {
 		{"no retries at all", nil, "", []string{"--container-url", url, "--retries", "many", "/a"}, `--retries: "many" is not a number from 0 to 100`},
 		{"no time", nil, "", []string{"--container-url", url, "--drain-timeout", "5", "/a"}, `--drain-timeout: "5" is not a time; write it like 90s, 5m or 1h30m`},
 		{"no policy", nil, "", []string{"--container-url", url, "--on-conflict", "ask", "/a"}, `--on-conflict: "ask" is none of if-ours, overwrite, fail`},
+		{"two ids in one", nil, "", []string{"--container-url", url, "--archive-id", "1,2", "/a"}, `--archive-id: "1,2" is neither a number from 1 to 2147483647 nor "any"`},
 		{"no id", nil, "", []string{"--container-url", url, "--archive-id", "0", "/a"}, `--archive-id: "0" is neither a number from 1 to 2147483647 nor "any"`},
 		{"id twice", nil, "", []string{"--container-url", url, "--archive-id", "3", "--archive-id", "3", "/a"}, "archive id 3 is given twice"},
 		{"variable", []string{"LHSM_AZBLOB_MEMORY=much", "LHSM_AZBLOB_CONTAINER_URL=" + url}, "", []string{"/a"}, `$LHSM_AZBLOB_MEMORY: "much" is not a size; write bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB`},
@@ -91,6 +92,22 @@ func TestUsageErrors(t *testing.T) {
 				t.Errorf("exit %d, stdout %q, stderr\n%q, want exit 2 and one line\n%q", code, stdout, stderr, want)
 			}
 		})
+	}
+}
+
+// TestLists: several values are a flag each time, a list in the file, and words in a
+// variable.
+func TestLists(t *testing.T) {
+	file := configFileWith(t, "archive_id = [1, 2, 3]\n")
+	for _, tt := range []struct{ environ, args []string }{
+		{nil, []string{"--archive-id", "1", "--archive-id", "2", "--archive-id", "3"}},
+		{[]string{"LHSM_AZBLOB_ARCHIVE_ID=1,2 3"}, nil},
+		{nil, []string{"--config", file}},
+	} {
+		code, stdout, stderr := program(t, tt.environ, append(tt.args, "--print-config")...)
+		if code != exitOK || !strings.Contains(stdout, "archive_id = [1, 2, 3] ") {
+			t.Errorf("%q %q: exit %d, %q, %q", tt.environ, tt.args, code, stdout, stderr)
+		}
 	}
 }
 

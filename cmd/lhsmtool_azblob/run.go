@@ -34,7 +34,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 			return options.Usagef("%w; see %s --help", err, programName)
 		},
-		ExitErrHandler: func(*cli.Context, error) {},
+		ExitErrHandler:            func(*cli.Context, error) {},
+		DisableSliceFlagSeparator: true, // as in lhsmctl
 		Action: func(c *cli.Context) error {
 			return start(ctx, c, environ, stdout, stderr)
 		},

@@ -101,6 +101,9 @@ func (f *fakeJobs) Totals(context.Context) (jobs.Totals, error) { return f.total
 
 func (f *fakeJobs) Create(ctx context.Context, spec jobs.Spec) (jobs.Job, bool, error) {
 	for _, p := range spec.Prefixes {
+		if p == "" {
+			return jobs.Job{}, false, &jobs.InvalidError{Field: "prefixes", Problem: `"" is no path`}
+		}
 		if strings.Contains(p, "outside") {
 			return jobs.Job{}, false, &jobs.InvalidError{Field: "prefixes", Problem: "it is outside the mount"}
 		}

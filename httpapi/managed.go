@@ -87,7 +87,7 @@ func (s *Server) managedStatus(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) managedArchive(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
-		FilesystemPath string `json:"filesystemPath"`
+		FilesystemPath *string `json:"filesystemPath"`
 	}
 	if err := decode(w, r, smallBody, &body); err != nil {
 		return err

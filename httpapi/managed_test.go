@@ -57,6 +57,9 @@ func TestManagedService(t *testing.T) {
 	if status, _, body := ask(t, "POST", at+"/archive"+version, `{"filesystemPath":"/x"}`); status != 200 || body != "" {
 		t.Errorf("archive: %d %s", status, body)
 	}
+	if status, _, body := ask(t, "POST", at+"/archive"+version, `{"filesystemPath":""}`); status != 400 || !strings.Contains(body, "is no path") {
+		t.Errorf("archive nothing: %d %s", status, body)
+	}
 	if j, _, _ := f.get(1); j.Spec.Prefixes[0] != "/x" {
 		t.Errorf("the engine got %+v", j.Spec)
 	}

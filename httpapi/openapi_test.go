@@ -268,8 +268,8 @@ func TestRequestFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retries := 1
-	full := JobRequest{"/", []string{"/"}, []string{"/f"}, true, 1, true, "r", "queue", true, &retries}
+	path, retries := "/", 1
+	full := JobRequest{&path, []string{"/"}, []string{"/f"}, true, 1, true, "r", "queue", true, &retries}
 	b, err := json.Marshal(full)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 // JobRequest asks for a job. Prefixes and Files exclude each other; without
 // either, the job is about the whole file system.
 type JobRequest struct {
-	FilesystemPath string    `json:"filesystemPath,omitempty"` // one prefix, in the managed service's word
+	FilesystemPath *string   `json:"filesystemPath,omitempty"` // one prefix, in the managed service's word
 	Prefixes       []string  `json:"prefixes,omitempty"`
 	Files          []string  `json:"files,omitempty"`
 	PathsEscaped   bool      `json:"pathsEscaped,omitempty"` // of all three
@@ -24,11 +24,11 @@ type JobRequest struct {
 }
 
 func (q *JobRequest) spec() (jobs.Spec, error) {
-	if q.FilesystemPath != "" {
+	if q.FilesystemPath != nil {
 		if len(q.Prefixes) > 0 {
 			return jobs.Spec{}, invalid("filesystemPath", "give filesystemPath or prefixes, not both")
 		}
-		q.Prefixes = []string{q.FilesystemPath}
+		q.Prefixes = []string{*q.FilesystemPath}
 	}
 	prefixes, err := unescapePaths("prefixes", q.Prefixes, q.PathsEscaped)
 	if err != nil {

@@ -80,7 +80,13 @@ func eachPath(field string, paths []string, mount string) ([]string, error) {
 // cleanPath makes a path from the root of the file system of what somebody
 // typed: with the mount point before it or not, with a leading slash or not. A
 // slash at the end stays, since as a prefix "/data/" is less than "/data".
+//
+// Nothing is no path: it is what a shell makes of a variable that is not set, and
+// must not mean everything.
 func cleanPath(p, mount string) (clean, problem string) {
+	if p == "" {
+		return "", `is no path; "/" is the whole file system`
+	}
 	if strings.ContainsRune(p, 0) {
 		return "", "has a NUL in it"
 	}

@@ -10,7 +10,6 @@ import (
 func TestNormalizePrefixes(t *testing.T) {
 	for _, test := range []struct{ in, want []string }{
 		{nil, []string{"/"}},
-		{[]string{""}, []string{"/"}},
 		{[]string{"/mnt/l"}, []string{"/"}},
 		{[]string{"/mnt/l/"}, []string{"/"}},
 		{[]string{"data"}, []string{"/data"}},
@@ -40,6 +39,9 @@ func TestNormalizeRefuses(t *testing.T) {
 	}{
 		{Spec{Prefixes: []string{"/a/../b"}}, "prefixes"},
 		{Spec{Prefixes: []string{"/a\x00"}}, "prefixes"},
+		{Spec{Prefixes: []string{""}}, "prefixes"},
+		{Spec{Prefixes: []string{"/data", ""}}, "prefixes"},
+		{Spec{Files: []string{"/x", ""}}, "files"},
 		{Spec{Files: []string{"../x"}}, "files"},
 		{Spec{Files: []string{"/x"}, Prefixes: []string{"/"}}, "files"},
 		{Spec{IfBusy: "maybe"}, "ifBusy"},

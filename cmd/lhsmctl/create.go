@@ -75,9 +75,11 @@ func (s *session) request() (*httpapi.JobRequest, error) {
 	prefixes := append(s.c.StringSlice("filesystem-path"), s.c.Args().Slice()...)
 	from := s.c.String("files-from")
 	switch {
-	case from == "":
+	case !s.c.IsSet("files-from"):
 		q.Prefixes, q.PathsEscaped = httpapi.EscapePaths(prefixes)
 		return q, nil
+	case from == "":
+		return nil, options.Usagef(`--files-from: "" is no file`)
 	case len(prefixes) > 0:
 		return nil, options.Usagef("give prefixes or --files-from, not both; make two jobs")
 	}

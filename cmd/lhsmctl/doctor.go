@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lhsm-azblob/cmd/internal/doctor"
-	"lhsm-azblob/cmd/internal/options"
 	"lhsm-azblob/cmd/internal/severity"
 )
 
@@ -38,10 +37,7 @@ func (p *program) examineCommand() *cli.Command {
 
 // doctorOptions are what a copytool would run with.
 func (p *program) doctorOptions(c *cli.Context) (doctor.Options, error) {
-	if c.NArg() > 1 {
-		return doctor.Options{}, options.Usagef("%d arguments, and one is wanted: MOUNT", c.NArg())
-	}
-	s, err := p.moverSettings(c, c.Args().First())
+	s, err := p.mountSettings(c)
 	if err != nil {
 		return doctor.Options{}, err
 	}

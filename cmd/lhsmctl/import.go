@@ -42,10 +42,10 @@ func (p *program) importBlobs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.NArg() > 1 {
-		return options.Usagef("%d arguments, and one is wanted: MOUNT", c.NArg())
+	if c.IsSet("prefix") && c.String("prefix") == "" {
+		return options.Usagef(`--prefix: "" is no prefix; leave it out to import all`)
 	}
-	s, err := p.moverSettings(c, c.Args().First())
+	s, err := p.mountSettings(c)
 	if err != nil {
 		return err
 	}

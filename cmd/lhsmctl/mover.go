@@ -30,6 +30,27 @@ func moverFlags() []cli.Flag {
 	}
 }
 
+// mountOf is the MOUNT that a command takes; "" without one.
+func mountOf(c *cli.Context) (string, error) {
+	mount := c.Args().First()
+	switch {
+	case c.NArg() > 1:
+		return "", options.Usagef("%d arguments, and one is wanted: MOUNT", c.NArg())
+	case c.NArg() == 1 && mount == "":
+		return "", options.Usagef(`"" is no MOUNT; give the mount point of a Lustre file system`)
+	}
+	return mount, nil
+}
+
+// mountSettings are the moverSettings of a command's MOUNT.
+func (p *program) mountSettings(c *cli.Context) (*mover.Settings, error) {
+	mount, err := mountOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return p.moverSettings(c, mount)
+}
+
 // moverSettings are what the copytool of a mount runs with: what its service reads,
 // and as it reads it. Without a mount it is the one that the file is named after.
 func (p *program) moverSettings(c *cli.Context, mount string) (*mover.Settings, error) {

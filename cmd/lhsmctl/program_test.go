@@ -55,6 +55,7 @@ func TestServeRefusals(t *testing.T) {
 	}{
 		{"0 arguments, and one is wanted: MOUNT", nil},
 		{"2 arguments, and one is wanted: MOUNT", []string{"/a", "/b"}},
+		{`"" is no MOUNT`, []string{""}},
 		{"--listen 127.0.0.1:1 would let everybody in: give --token-file, or --client-ca", []string{"--listen", "127.0.0.1:1", "/a"}},
 		{"--listen :1 is reachable from other machines", []string{"--listen", ":1", "--token-file", token, "/a"}},
 		{"--listen 10.0.0.1:1 is reachable from other machines", []string{"--listen", "10.0.0.1:1", "--token-file", token, "/a"}},
@@ -139,6 +140,27 @@ func TestCreateTakesPathsAsTyped(t *testing.T) {
 		code, _, stderr := lhsmctl(t, append([]string{"archive", "create", "--server", at}, tt.args...)...)
 		if code != exitOK || !slices.Equal(asked.Prefixes, tt.want) {
 			t.Errorf("create %q: exit %d, %q; asked for %q, want %q", tt.args, code, stderr, asked.Prefixes, tt.want)
+		}
+	}
+}
+
+// TestNothingIsNotEverything: an argument that is empty, as a shell makes it of a
+// variable that is not set, is a mistake wherever something could take it for all.
+func TestNothingIsNotEverything(t *testing.T) {
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{`--files-from: "" is no file`, []string{"archive", "create", "--files-from", ""}},
+		{`"" is no path`, []string{"verify", ""}},
+		{`"" is no path`, []string{"verify", "/a", ""}},
+		{`--prefix: "" is no prefix`, []string{"import", "--prefix", "", "/a"}},
+		{`"" is no MOUNT`, []string{"import", "--config", "x", ""}},
+		{`"" is no MOUNT`, []string{"doctor", "--config", "x", ""}},
+	} {
+		code, stdout, stderr := lhsmctl(t, tt.args...)
+		if code != exitUsage || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%q: exit %d, %q, %q; want %q", tt.args, code, stdout, stderr, tt.want)
 		}
 	}
 }

@@ -48,6 +48,10 @@ func (p *program) serve(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return options.Usagef("%d arguments, and one is wanted: MOUNT, the mount point of a Lustre file system", c.NArg())
 	}
+	mount, err := mountOf(c)
+	if err != nil {
+		return err
+	}
 	s, errs := table.Read(v.ByName)
 	if err := options.Join(errs); err != nil {
 		return options.UsageError{Err: err}
@@ -55,7 +59,7 @@ func (p *program) serve(c *cli.Context) error {
 	if err := s.complete(); err != nil {
 		return err
 	}
-	s.mount = c.Args().First()
+	s.mount = mount
 	return p.serveMount(c.Context, s)
 }
 

@@ -97,6 +97,9 @@ func asUsage(err error) error {
 func absolute(paths []string) ([]string, error) {
 	abs := make([]string, len(paths))
 	for i, path := range paths {
+		if path == "" { // and not the directory that one happens to be in
+			return nil, options.Usagef("%q is no path", path)
+		}
 		full, err := filepath.Abs(path)
 		if err != nil {
 			return nil, err

@@ -44,6 +44,7 @@ func TestUsageErrors(t *testing.T) {
 		want    string // after "lhsmtool_azblob: "; FILE is the file's path
 	}{
 		{"no mount", nil, "", nil, "MOUNT is missing: give the mount point of a Lustre file system; see lhsmtool_azblob --help"},
+		{"an empty mount", nil, "", []string{""}, "MOUNT is missing: give the mount point of a Lustre file system; see lhsmtool_azblob --help"},
 		{"two mounts", nil, "", []string{"/a", "/b"}, "2 arguments, and one is wanted: MOUNT"},
 		{"option after the mount", nil, "", []string{"/a", "--memory", "1GiB"}, "--memory comes after MOUNT; options go before it"},
 		{"unknown flag", nil, "", []string{"--memry", "1", "/a"}, "flag provided but not defined: -memry; see lhsmtool_azblob --help"},

@@ -113,7 +113,7 @@ func printed(c *cli.Context) (text string, ok bool, err error) {
 
 func mountOf(c *cli.Context) (string, error) {
 	switch args := c.Args().Slice(); {
-	case len(args) == 0:
+	case len(args) == 0, len(args) == 1 && args[0] == "":
 		return "", options.Usagef("MOUNT is missing: give the mount point of a Lustre file system; see %s --help", programName)
 	case len(args) > 1 && strings.HasPrefix(args[1], "-"):
 		return "", options.Usagef("%s comes after MOUNT; options go before it", args[1])

@@ -326,6 +326,8 @@ func TestArchiveJobErrors(t *testing.T) {
 		{64, "not defined: -dryrun", []string{"archive", "create", "--dryrun"}},
 		{64, "one is wanted: ID", []string{"archive", "retry"}},
 		{64, "prefixes", []string{"archive", "create", "/a/../b"}},
+		{64, `prefixes: "" is no path`, []string{"archive", "create", "/a", ""}},
+		{64, `prefixes: "" is no path`, []string{"archive", "create", "--filesystem-path", ""}},
 		{64, "--archive-id: 4294967297 is not", []string{"archive", "create", "--archive-id", "4294967297"}},
 		{64, "--archive: 4294967297 is not", []string{"import", "--archive", "4294967297"}},
 		{64, "-archive", []string{"import", "--archive", "-1"}},

@@ -268,6 +268,7 @@ func TestVerifyUsage(t *testing.T) {
 		{[]string{filepath.Join(outside, "x")}, 1, "is not in a Lustre file system"},
 		{[]string{"--mount", outside, c.path("f")}, 64, "is not in the file system at " + outside},
 		{[]string{"--mount", c.mount, "--prefix", "/a/../b"}, 64, `has ".." in it`},
+		{[]string{"--mount", c.mount, "--prefix", ""}, 64, `"" is no path`},
 	} {
 		code, stdout, stderr := outputs(t, c.verifyCommand(nil, tt.args...))
 		if code != tt.code || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {

@@ -79,7 +79,8 @@ func eachPath(field string, paths []string, mount string) ([]string, error) {
 
 // cleanPath makes a path from the root of the file system of what somebody
 // typed: with the mount point before it or not, with a leading slash or not. A
-// slash at the end stays, since as a prefix "/data/" is less than "/data".
+// slash at the end stays, since as a prefix "/data/" is less than "/data"; so does
+// "/." as one, which is the directory, too.
 //
 // Nothing is no path: it is what a shell makes of a variable that is not set, and
 // must not mean everything.
@@ -97,7 +98,7 @@ func cleanPath(p, mount string) (clean, problem string) {
 	if rest, ok := strings.CutPrefix(clean, path.Clean(mount)); ok && (rest == "" || rest[0] == '/') {
 		clean = path.Clean("/" + rest)
 	}
-	if strings.HasSuffix(p, "/") && clean != root {
+	if (strings.HasSuffix(p, "/") || strings.HasSuffix(p, "/.")) && clean != root {
 		clean += "/"
 	}
 	return clean, ""

@@ -27,7 +27,7 @@ func (p *program) archiveCommand() *cli.Command {
 			p.client(cli.Command{Name: "report", Usage: "print what became of a job's files", ArgsUsage: "ID", Flags: []cli.Flag{
 				&cli.StringFlag{Name: "format", Usage: "`FORMAT` csv (without --output json) or jsonl"},
 				&cli.BoolFlag{Name: "all", Usage: "every file, not only failures: of dry runs, and of jobs with --report all"},
-				&cli.StringFlag{Name: "o", Usage: "write it to `FILE`, which appears when it is complete"},
+				&cli.StringFlag{Name: "o", Usage: "write it to `FILE`, which is replaced when the new one is complete; a pipe or a device is written to"},
 			}}, (*session).report),
 		},
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"lhsm-azblob/httpapi"
@@ -215,6 +218,107 @@ func TestReportIsWhole(t *testing.T) {
 	if code, _, stderr := lhsmctl(t, "archive", "report", "7", "--server", at); code != 1 || !strings.Contains(stderr, "not complete") {
 		t.Errorf("to standard output: exit %d, %q", code, stderr)
 	}
+}
+
+// TestReportLeavesTheRest: -o changes the content of what it names, and nothing else
+// about it.
+func TestReportLeavesTheRest(t *testing.T) {
+	const content = "FilePath,FileStatus\r\n"
+	at := answers(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, content) })
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, err := range []error{
+		os.WriteFile(in("shared"), []byte("old"), 0o600), os.Chmod(in("shared"), 0o664), os.WriteFile(in("secret"), []byte("old and longer than the new one"), 0o600),
+		os.Symlink("shared", in("link")), os.Symlink("nothing", in("loose")), os.Symlink(os.DevNull, in("device")), os.Mkdir(in("dir"), 0o755),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name, file string // that is named, and that has the report then
+		mode       os.FileMode
+	}{{"shared", "shared", 0o664}, {"secret", "secret", 0o600}, {"new", "new", 0o666 &^ umask(t)}, {"link", "shared", 0o664}} {
+		code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", in(tt.name), "--server", at)
+		b, err := os.ReadFile(in(tt.file))
+		st, statErr := os.Lstat(in(tt.file))
+		if err := errors.Join(err, statErr); err != nil || code != exitOK || string(b) != content || st.Mode() != tt.mode {
+			t.Errorf("%s: exit %d, %q, %q, mode %v, %v; want mode %v", tt.name, code, stderr, b, st.Mode(), err, tt.mode)
+		}
+	}
+	if code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", in("device"), "--server", at); code != exitOK {
+		t.Errorf("to a device: exit %d, %q", code, stderr)
+	}
+	for name, want := range map[string]string{"loose": "no such file", "dir": "is a directory"} {
+		if code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", in(name), "--server", at); code != exitFailure || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, %q, want %q", name, code, stderr, want)
+		}
+	}
+	for name, want := range map[string]string{"link": "shared", "loose": "nothing", "device": os.DevNull} {
+		if got, err := os.Readlink(in(name)); got != want {
+			t.Errorf("%s leads to %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if left, _ := filepath.Glob(in(".*")); len(left) != 0 {
+		t.Errorf("it left %q", left)
+	}
+}
+
+// TestReportKeepsTheOwner: root's report is still to be read by who had the old one.
+func TestReportKeepsTheOwner(t *testing.T) {
+	at := answers(t, func(http.ResponseWriter, *http.Request) {})
+	file := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(file, 1001, 1002); err != nil {
+		t.Skip("needs root: ", err)
+	}
+	code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", file, "--server", at)
+	st, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own := st.Sys().(*syscall.Stat_t); code != exitOK || own.Uid != 1001 || own.Gid != 1002 {
+		t.Errorf("exit %d, %q; it belongs to %d:%d", code, stderr, own.Uid, own.Gid)
+	}
+}
+
+// TestReportToAPipe: who reads the pipe has the report, and the pipe stays one.
+func TestReportToAPipe(t *testing.T) {
+	at := answers(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "a report") })
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0) // both ends, so that opening waits for nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", pipe, "--server", at)
+	if st, err := os.Lstat(pipe); err != nil || code != exitOK || st.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("exit %d, %q; then it is %v, %v", code, stderr, st.Mode(), err)
+	}
+	b := make([]byte, len("a report"))
+	if _, err := io.ReadFull(reader, b); err != nil || string(b) != "a report" {
+		t.Errorf("read %q, %v", b, err)
+	}
+}
+
+// umask is what new files lack.
+func umask(t *testing.T) os.FileMode {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(t.TempDir(), "f"), os.O_CREATE, 0o777)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 0o777 &^ st.Mode()
 }
 
 func TestBars(t *testing.T) {

@@ -2,10 +2,14 @@ package main
 
 import (
 	"cmp"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"lhsm-azblob/cmd/internal/options"
 )
@@ -34,7 +38,7 @@ func (s *session) report() error {
 	}
 	defer answer.Body.Close()
 	if file := s.c.String("o"); file != "" {
-		return writeWhole(file, answer.Body)
+		return writeReport(file, answer.Body)
 	}
 	return copyReport(s.stdout, answer.Body)
 }
@@ -46,20 +50,77 @@ func copyReport(w io.Writer, r io.Reader) error {
 	return nil
 }
 
-// writeWhole lets the file appear when it is complete: half a report looks like
-// few failures.
-func writeWhole(path string, r io.Reader) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".lhsmctl-report-*")
+// writeReport writes what -o names. What is there and is no regular file (a pipe, a
+// terminal) is written to; it has no place that another file could take.
+func writeReport(path string, r io.Reader) error {
+	old, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = replace(path, nil, r)
+	case err != nil:
+	case old.Mode().IsRegular():
+		err = replace(path, old, r)
+	default:
+		err = writeTo(path, r)
+	}
 	if err != nil {
 		return fmt.Errorf("-o: %w", err)
 	}
+	return nil
+}
+
+func writeTo(path string, r io.Reader) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return closed(f, copyReport(f, r))
+}
+
+// closed closes a file that was written; err is how that went.
+func closed(f *os.File, err error) error { return cmp.Or(err, f.Close()) }
+
+// replace lets a file appear when it is complete: half a report looks like few
+// failures. It takes the place of old, if there is one, with its mode and owner; else
+// the umask decides, as it does about what a shell redirects.
+func replace(path string, old fs.FileInfo, r io.Reader) error {
+	path, err := behindLinks(path)
+	if err != nil {
+		return err
+	}
+	f, err := createBeside(path, old)
+	if err != nil {
+		return err
+	}
 	defer os.Remove(f.Name()) //nolint:errcheck // it is gone where all went well
-	err = copyReport(f, r)
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err := closed(f, copyReport(f, r)); err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	return os.Rename(f.Name(), path)
+}
+
+// behindLinks is the file that a path leads to. A link that leads nowhere is an error.
+func behindLinks(path string) (string, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return path, nil
 	}
-	return err
+	return filepath.EvalSymlinks(path)
+}
+
+func createBeside(path string, old fs.FileInfo) (*os.File, error) {
+	mode := fs.FileMode(0o666)
+	if old != nil {
+		mode = old.Mode().Perm()
+	}
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), ".lhsmctl-report-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil || old == nil {
+		return f, err
+	}
+	st := old.Sys().(*syscall.Stat_t)
+	_ = f.Chown(-1, int(st.Gid)) // who may not is not the owner, and gets a file of his own
+	_ = f.Chown(int(st.Uid), -1) // as above
+	if err := f.Chmod(mode); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	return f, nil
 }

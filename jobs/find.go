@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,8 +63,8 @@ type FindOptions struct {
 	Paths    []string // files, and directories with all that is in them
 	Prefixes []string // strings that paths begin with, as those of a job
 	Visitors int      // files that are visited at a time
-	// Refused is told of a path, or a prefix, that is not there, and of a directory
-	// that cannot be read. It is called from several goroutines; its error ends
+	// Refused is told of a path, or a prefix, that is not there or is neither a regular
+	// file nor a directory, and of a directory that cannot be read. It is called from several goroutines; its error ends
 	// everything.
 	Refused func(path string, err error) error
 }
@@ -107,6 +108,9 @@ func (f *finder) run(ctx context.Context, prefixes, paths []string) error {
 	g.Go(func() error {
 		defer close(f.batches)
 		trees, err := f.files(ctx, paths)
+		if err == nil {
+			err = f.refuseLinks(ctx, prefixes)
+		}
 		if err != nil {
 			return err
 		}
@@ -119,22 +123,59 @@ func (f *finder) run(ctx context.Context, prefixes, paths []string) error {
 	return g.Wait()
 }
 
-// files hands on those paths that are files, and returns the others as prefixes.
+// files hands on those paths that are no directories, and returns the others as prefixes.
 func (f *finder) files(ctx context.Context, paths []string) (trees []string, err error) {
 	l := lister{m: f.m, refused: f.refused, send: func(b batch) error { return send(ctx, f.batches, b) }}
 	for _, p := range paths {
 		dir, err := f.m.openDir(path.Clean(p))
-		if err == nil {
+		switch {
+		case err == nil:
 			dir.release()
 			trees = append(trees, join(path.Clean(p), ""))
-			continue
+		case gone(err), errors.Is(err, unix.ENOTDIR):
+			err = l.add(ctx, listed{path: path.Clean(p)})
+		default:
+			err = l.refuse(ctx, path.Clean(p), err)
 		}
-		if err := l.add(ctx, listed{path: path.Clean(p)}); err != nil {
+		if err != nil {
 			return nil, errors.Join(err, l.flush())
 		}
 	}
 	return trees, l.flush()
 }
+
+// refuseLinks refuses the prefixes that are symbolic links. What begins with such a
+// one is not what they lead to, and who names one means that.
+func (f *finder) refuseLinks(ctx context.Context, prefixes []string) error {
+	for _, p := range prefixes {
+		parent, name := path.Split(p)
+		dir, err := f.m.openDir(parent)
+		if err != nil {
+			continue // the walk says it
+		}
+		why := linkError(dir.fd(), name)
+		dir.release()
+		if why == nil {
+			continue
+		}
+		if err := f.refused(ctx, p, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkError is the failure of a symbolic link that somebody named; nil if it is none.
+func linkError(dir int, name string) error {
+	target := make([]byte, unix.PathMax)
+	if n, err := unix.Readlinkat(dir, name, target); err == nil {
+		return fmt.Errorf("it is a symbolic link to %s; name what it points to", EscapePath(string(target[:n])))
+	}
+	return nil
+}
+
+// errNotRegular is the failure of a path that somebody named.
+var errNotRegular = errors.New("it is no regular file")
 
 func (f *finder) refused(_ context.Context, path string, err error) error {
 	return f.o.Refused(path, shorten(err))
@@ -170,6 +211,8 @@ func (f *finder) visitEntry(ctx context.Context, b *batch, e *entry) error {
 		return f.refused(ctx, b.path(e), errNoFile)
 	case err != nil:
 		return f.refused(ctx, b.path(e), err)
+	case mode&unix.S_IFMT != unix.S_IFREG && b.listed:
+		return f.refused(ctx, b.path(e), cmp.Or(linkError(b.dir.fd(), e.name), errNotRegular))
 	case mode&unix.S_IFMT != unix.S_IFREG:
 		return nil
 	}

@@ -16,21 +16,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// walkTree walks prefixes of a directory that need not be a Lustre.
-func walkTree(t *testing.T, dir string, prefixes ...string) (found, refused []string) {
+// openDirectory is a directory that need not be a Lustre.
+func openDirectory(t *testing.T, dir string) *mount {
 	t.Helper()
 	f, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { f.Close() })
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		t.Fatal(err)
 	}
+	return &mount{root: dir, dir: f, dev: st.Dev}
+}
+
+// walkTree walks prefixes of a directory that need not be a Lustre.
+func walkTree(t *testing.T, dir string, prefixes ...string) (found, refused []string) {
+	t.Helper()
 	var mu sync.Mutex
 	batches := make(chan batch)
-	w := &walk{m: &mount{root: dir, dir: f, dev: st.Dev}, stack: newDirStack(t.TempDir()), batches: batches}
+	w := &walk{m: openDirectory(t, dir), stack: newDirStack(t.TempDir()), batches: batches}
 	w.refused = func(_ context.Context, path string, err error) error {
 		mu.Lock()
 		defer mu.Unlock()

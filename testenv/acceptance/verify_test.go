@@ -201,7 +201,7 @@ func TestVerifyTellsWhatIsSafe(t *testing.T) {
 		t.Errorf("by prefix: %d files, want %d", len(all), len(want))
 	}
 	wantVerdicts(t, c.verdicts(c.path("d.txt"), c.path("d/new"), c.path("nothing"), c.path("d/link")), map[string]string{
-		"/d.txt": "Matches safe", "/d/new": "NotArchived: archive it", "/nothing": "Unreadable: no such file",
+		"/d.txt": "Matches safe", "/d/new": "NotArchived: archive it", "/nothing": "Unreadable: no such file", "/d/link": "Unreadable: it is a symbolic link to ok; name what it points to",
 	})
 	c.wantVerifyText(c.path("d"))
 }

@@ -5,16 +5,40 @@ import (
 	"time"
 )
 
-// writeTime is how long a client may take to receive an answer, or the next
-// piece of a long one. Who does not read holds no goroutine longer than that.
-const writeTime = 30 * time.Second
+// Times of a client. Who does not send, or does not read, holds no goroutine longer.
+const (
+	// readTime is how long it may take to send a body that nobody wants; [decode] gives
+	// more. It is less than writeTime, since the answer waits for it.
+	readTime = 10 * time.Second
+	// writeTime is how long it may take to receive an answer, or the next piece of a
+	// long one.
+	writeTime = 30 * time.Second
+)
+
+// timed gives a client its time, whatever it asks for and whoever answers: before an
+// answer and after it, net/http reads what is left of the body.
+func timed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		extend(w)
+		if r.ContentLength != 0 { // else net/http is reading to learn when the client goes, and would take this for that
+			await(w, time.Now().Add(readTime))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// await gives the client time to send what is left of its body. When all has come,
+// net/http takes the time away.
+func await(w http.ResponseWriter, until time.Time) {
+	// Not every writer can; then there is no connection to hold.
+	_ = http.NewResponseController(w).SetReadDeadline(until)
+}
 
 // answer turns a route into a handler: an error becomes a problem, and what is
 // our own fault a line in the log.
 func (s *Server) answer(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		extend(w)
 		err := rt.handle(w, r)
 		if err == nil {
 			return

@@ -61,7 +61,6 @@ func pageFile(files fs.FS, name string) http.Handler {
 		h.Set("Content-Type", kind)
 		h.Set("Cache-Control", "no-cache") // ask each time: the next version of the service has another page
 		h.Set("ETag", tag)
-		extend(w)
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 	})
 }

@@ -23,12 +23,24 @@ const (
 
 // decode reads a body of JSON into v. No body at all leaves v as it is.
 func decode(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
-	if r.ContentLength > limit { // known before it is sent
+	switch {
+	case r.ContentLength == 0:
+		return nil
+	case r.ContentLength > limit: // known before it is sent
 		return bodyProblem(&http.MaxBytesError{Limit: limit}, limit)
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTime)) // not every writer can; then there is no connection to hold
-	defer rc.SetReadDeadline(time.Time{})            //nolint:errcheck // as above
+	until := time.Now().Add(bodyTime)
+	await(w, until)
+	defer extend(w) // who took long to send has still its time to receive
+	err := decodeAll(w, r, limit, v)
+	if rest := time.Now().Add(readTime); err != nil && rest.Before(until) {
+		await(w, rest)
+	}
+	return err
+}
+
+// decodeAll reads a body to its end, unless there is something wrong with it.
+func decodeAll(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	d.DisallowUnknownFields()
 	err := d.Decode(v)

@@ -114,5 +114,5 @@ func (s *Server) Handler(a Access) http.Handler {
 		mux.Handle(r.pattern, h)
 	}
 	servePage(mux)
-	return protect(misrouted(mux))
+	return timed(protect(misrouted(mux)))
 }

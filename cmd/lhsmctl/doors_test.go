@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +148,28 @@ func TestTLS(t *testing.T) {
 				t.Errorf("%s, %q was let in: exit %d, %s", name, args, code, stderr)
 			}
 		}
+	}
+}
+
+// TestOptionsOfAll: what is for no address comes to our handler, which bounds its body;
+// net/http's own answer does not.
+func TestOptionsOfAll(t *testing.T) {
+	d := openDoors(t, &settings{socket: filepath.Join(t.TempDir(), "ctl.sock")})[0]
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", strings.TrimPrefix(d.name, "unix://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNotFound || answer.Header.Get("Content-Security-Policy") == "" {
+		t.Errorf("%s, %v", answer.Status, answer.Header)
 	}
 }
 

@@ -195,7 +195,7 @@ func statusLine(ctx context.Context, manager *jobs.Manager) string {
 	return line
 }
 
-// Bounds of connections. Answers have bounds of their own, in package httpapi.
+// Bounds of connections. Bodies and answers have bounds of their own, in package httpapi.
 const (
 	headTime = 10 * time.Second
 	idleTime = 2 * time.Minute
@@ -207,7 +207,8 @@ const (
 func (d door) serve(ctx context.Context, api *httpapi.Server, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: api.Handler(d.access), TLSConfig: d.tls, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: headSize,
-		BaseContext: d.baseContext(ctx), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // which gives a body all the time that it wants
+		BaseContext:                  d.baseContext(ctx), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	log.Info("listening", "at", d.name, "tls", d.tls != nil)
 	stopped := make(chan struct{})

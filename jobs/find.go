@@ -64,8 +64,8 @@ type FindOptions struct {
 	Prefixes []string // strings that paths begin with, as those of a job
 	Visitors int      // files that are visited at a time
 	// Refused is told of a path, or a prefix, that is not there or is neither a regular
-	// file nor a directory, and of a directory that cannot be read. It is called from several goroutines; its error ends
-	// everything.
+	// file nor a directory, and of a directory that cannot be read. It is called from
+	// several goroutines; its error ends everything.
 	Refused func(path string, err error) error
 }
 

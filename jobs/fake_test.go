@@ -23,6 +23,7 @@ type fakeLustre struct {
 	answer   func(llapi.Request) error
 	asked    int // questions about actions
 	stateErr error
+	dirtyErr error // of MarkDirty
 }
 
 func newFakeLustre() *fakeLustre {
@@ -48,7 +49,7 @@ func (l *fakeLustre) MarkDirty(f llapi.FID) error {
 	s := l.states[f]
 	s.Flags |= llapi.HSDirty
 	l.states[f] = s
-	return nil
+	return l.dirtyErr
 }
 
 func (l *fakeLustre) Request(r llapi.Request) error {
@@ -268,6 +269,27 @@ func TestFatal(t *testing.T) {
 		}
 		if j := x.r.snapshot(); j.State != Failed || j.ErrorCode != code || j.ErrorMessage == "" || j.PercentComplete == 100 {
 			t.Errorf("%v: %+v", errno, j)
+		}
+	}
+}
+
+// TestPrepareFails: what happens to one file before anybody asks the coordinator
+// says nothing of the coordinator.
+func TestPrepareFails(t *testing.T) {
+	for errno, code := range map[syscall.Errno]Code{syscall.EROFS: CodeLustreError, syscall.EOPNOTSUPP: CodeHsmDisabled, syscall.EACCES: CodePermissionDenied} {
+		l := newFakeLustre()
+		l.dirtyErr = errno
+		x := newFakeExport(t, l, 3)
+		if err := x.refill(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.queue[0].flags = llapi.HSExists | llapi.HSArchived | llapi.HSLost
+		l.states[fakeFID(0)] = llapi.HSMAttr{Flags: x.queue[0].flags}
+		x.window.size, x.lane(&work{}).served = 100, true
+		x.steps(t, 1)
+		j := x.r.snapshot()
+		if len(x.flights) != 2 || j.Counters.FilesFailed != 1 || len(j.FirstErrors) != 1 || j.FirstErrors[0].ErrorCode != code {
+			t.Errorf("%v: %d flights, %+v", errno, len(x.flights), j)
 		}
 	}
 }

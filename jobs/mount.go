@@ -73,9 +73,18 @@ func getXattr(path, name string) ([]byte, error) {
 	return b[:n:n], nil
 }
 
-// MarkDirty sets the flag dirty: the archive does not have the file as it is.
+// MarkDirty sets the flag dirty: the archive does not have the file as it is. The
+// library would open the file for writing, which takes a mount that can be written
+// to and a right to the file's data; a descriptor for reading does as well.
 func (m *mount) MarkDirty(f llapi.FID) error {
-	return llapi.SetState(llapi.FIDPath(m.root, f), llapi.HSDirty, 0, 0)
+	const how = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC // O_NOATIME is for the owner, and nothing is read
+	fd, err := unix.Openat(int(m.fids.Fd()), f.Bare(), how, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: m.path(f), Err: err}
+	}
+	err = llapi.SetStateFD(fd, llapi.HSDirty, 0, 0)
+	_ = unix.Close(fd) // nothing was written
+	return err
 }
 
 // Request asks the coordinator for something, in one call.

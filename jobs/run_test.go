@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lhsm-azblob/jobs"
 	"lhsm-azblob/llapi"
 	"lhsm-azblob/testenv"
@@ -182,4 +184,43 @@ func TestSelection(t *testing.T) {
 	if c := job.Counters; job.State != jobs.Completed || c.FilesExported != 4 || c.FilesFound != 10 {
 		t.Errorf("job: %+v", job)
 	}
+}
+
+// TestLostUnderReadOnlyMount: the packaged service sees the file system read-only. The
+// files whose copy is lost are marked dirty all the same, and archived.
+func TestLostUnderReadOnlyMount(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{})
+	startFake(t, l, nil, 1)
+	write(t, l.Path("lost"), l.Path("new"))
+	if err := llapi.SetState(l.Path("lost"), llapi.HSExists|llapi.HSArchived|llapi.HSLost, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	m := openManager(t, l, func(o *jobs.Options) { o.Mount = readOnly(t, l.Mount()) })
+	work(t, m)
+	job := awaitEnd(t, m, create(t, m, jobs.Spec{}).ID)
+	if c := job.Counters; job.State != jobs.Completed || c.FilesExported != 2 {
+		t.Errorf("job: %+v", job)
+	}
+	const want = llapi.HSExists | llapi.HSArchived
+	if s, err := llapi.GetState(l.Path("lost")); err != nil || s.Flags != want {
+		t.Errorf("the file is %v, %v; want %v", s.Flags, err, want)
+	}
+}
+
+// readOnly mounts the directory once more, where nothing can be written.
+func readOnly(t *testing.T, dir string) string {
+	t.Helper()
+	at := t.TempDir()
+	if err := unix.Mount(dir, at, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(at, 0); err != nil {
+			t.Errorf("unmount %s: %v", at, err)
+		}
+	})
+	if err := unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	return at
 }

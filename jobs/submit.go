@@ -142,10 +142,26 @@ func (x *export) request(ctx context.Context, works []*work) error {
 		return nil
 	case lostMount(err):
 		return err
-	case len(works) == 1:
-		return x.rejected(ctx, works[0], err)
+	case len(works) > 1:
+		return x.oneByOne(ctx, works)
 	}
-	return x.oneByOne(ctx, works)
+	if fatal := fatalRequest(err); fatal != nil {
+		return fatal
+	}
+	return x.rejected(ctx, works[0], err)
+}
+
+// fatalRequest tells by the coordinator's answer that it will give no other to any
+// request; nil if that need not be so. The same errors say nothing of the kind when
+// something else than the coordinator was asked.
+func fatalRequest(err error) error {
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return &fatalError{CodeLustreError, "the file system is mounted read-only, and Lustre takes no archive requests from such a mount"}
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.ENOSYS):
+		return &fatalError{CodeHsmDisabled, "the file system takes no HSM requests: " + err.Error()}
+	}
+	return nil
 }
 
 // refuse waits for a coordinator that takes no requests.
@@ -180,13 +196,8 @@ func (x *export) oneByOne(ctx context.Context, works []*work) error {
 // rejected is for a file that cannot be asked for, or that the coordinator does not take.
 func (x *export) rejected(ctx context.Context, w *work, err error) error {
 	f := &flight{work: w, lane: x.lane(w)}
-	switch {
-	case gone(err):
+	if gone(err) {
 		return x.settle(ctx, []outcome{{flight: f, fate: workVanished, code: CodeFileVanished}})
-	case errors.Is(err, unix.EROFS):
-		return &fatalError{CodeLustreError, "the file system is mounted read-only, and Lustre takes no archive requests from such a mount"}
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.ENOSYS):
-		return &fatalError{CodeHsmDisabled, "the file system takes no HSM requests: " + err.Error()}
 	}
 	o := outcome{flight: f, fate: workFailed, code: codeOfErrno(err), message: "it cannot be asked for: " + shorten(err).Error()}
 	if state, e := x.files.State(w.fid); e == nil {

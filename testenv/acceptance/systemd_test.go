@@ -373,10 +373,16 @@ func TestRestartUnderSystemd(t *testing.T) {
 }
 
 // TestServeUnderSystemd runs the other packaged unit: with what it leaves to the
-// service, jobs are done, and go on after a kill.
+// service, jobs are done, also of somebody else's file whose copy is lost, and go on
+// after a kill.
 func TestServeUnderSystemd(t *testing.T) {
 	e, _ := start(t)
 	e.write("a", []byte("a"))
+	lost := e.write("lost", []byte("lost"))
+	e.lfs("hsm_set", "--exists", "--archived", "--lost", lost)
+	if err := os.Chown(lost, 1001, 1001); err != nil {
+		t.Fatal(err)
+	}
 	m := startSystemd(t, e, packagedUnit{
 		name: "lhsmctl-serve", program: "./cmd/lhsmctl", folder: "/usr/local/bin", dropIn: "RestartSec=100ms\n",
 		files: map[string]string{"lhsmctl-mnt-lustre.conf": "group = \"4242\"\n", "lhsmctl-mnt-lustre.env": libraryVariable},
@@ -393,6 +399,7 @@ func TestServeUnderSystemd(t *testing.T) {
 	}
 	ctl("create", "--wait")
 	e.wantBlob("a", []byte("a"))
+	e.wantBlob("lost", []byte("lost"))
 	if r := m.inside("stat", "-c", "%a %g", "/run/lhsm-azblob", "/run/lhsm-azblob/lhsmctl.sock"); r.Stdout != "755 0\n660 4242" {
 		t.Errorf("directory and socket are %q", r.Stdout)
 	}

@@ -294,6 +294,24 @@ func TestPrepareFails(t *testing.T) {
 	}
 }
 
+// TestRetryWaits: whoever asks for a retry has not said that it must not wait.
+func TestRetryWaits(t *testing.T) {
+	x := newFakeExport(t, newFakeLustre(), 0)
+	m := x.r.m
+	old, _, err := m.Create(t.Context(), Spec{IfBusy: BusyFail})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.State, old.Finished, old.Counters.FilesFailed = CompletedPartial, time.Now(), 1
+	if err := m.store.finish(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	// It is in the queue yet, and so has the file system.
+	if again, err := m.Retry(t.Context(), old.ID); err != nil || again.State != Queued || again.Spec.IfBusy != BusyQueue {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
 // TestScanAgain: a process dies in the middle of its scan, when some of what it
 // found is done. The next one scans from the start, and counts everything once.
 func TestScanAgain(t *testing.T) {

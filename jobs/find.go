@@ -114,13 +114,22 @@ func (f *finder) run(ctx context.Context, prefixes, paths []string) error {
 		if err != nil {
 			return err
 		}
-		w := &walk{m: f.m, batches: f.batches, refused: f.refused, stack: newDirStack(os.TempDir())}
-		return errors.Join(w.run(ctx, disjoint(append(trees, prefixes...))), w.stack.close())
+		return f.walk(ctx, disjoint(append(trees, prefixes...)))
 	})
 	for range f.o.Visitors {
 		g.Go(func() error { return f.visitAll(ctx) })
 	}
 	return g.Wait()
+}
+
+func (f *finder) walk(ctx context.Context, prefixes []string) error {
+	w := &walk{m: f.m, batches: f.batches, stack: newDirStack(os.TempDir())}
+	w.refused = func(ctx context.Context, r refusal) error { return f.refused(ctx, r.path, r.err) }
+	err := w.ask(prefixes...)
+	if err == nil {
+		err = w.run(ctx)
+	}
+	return errors.Join(err, w.stack.close())
 }
 
 // files hands on those paths that are no directories, and returns the others as prefixes.

@@ -164,6 +164,45 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRetryLooksAgain: what a job could not look at is no file, and is looked at again
+// as it was asked for.
+func TestRetryLooksAgain(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{})
+	files(t, l, "d", 1)
+	if err := os.Symlink("d", l.Path("link")); err != nil {
+		t.Fatal(err)
+	}
+	m := openManager(t, l, nil)
+	work(t, m)
+	first := awaitEnd(t, m, create(t, m, jobs.Spec{Prefixes: []string{"/link/x", "/link/y", "/nothing", "/d"}, DryRun: true}).ID)
+	if got := paths(collect(t, m, first.ID, true)); !slices.Equal(got, []string{"/link/x", "/link/y", "/nothing"}) || first.Counters.FilesFailed != 3 {
+		t.Fatalf("failures: %q, %+v", got, first)
+	}
+	if err := os.Remove(l.Path("link")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, l.Path("link", "x1"), l.Path("link", "x2", "f"), l.Path("link", "z"), l.Path("nothing1", "f"), l.Path("nothing.txt"))
+	again, err := m.Retry(t.Context(), first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again = awaitEnd(t, m, again.ID)
+	if got := paths(collect(t, m, again.ID, false)); !slices.Equal(got, []string{"/link/x1", "/link/x2/f", "/link/y", "/nothing.txt", "/nothing1/f"}) {
+		t.Errorf("looked at %q", got)
+	}
+	if n := again.Counters; again.State != jobs.CompletedPartial || n.FilesFound != 5 || n.FilesFailed != 1 {
+		t.Errorf("again: %+v", again)
+	}
+	write(t, l.Path("link", "y")) // the failure of a retry is no other
+	last, err := m.Retry(t.Context(), again.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last = awaitEnd(t, m, last.ID); last.State != jobs.Completed || !slices.Equal(paths(collect(t, m, last.ID, false)), []string{"/link/y"}) {
+		t.Errorf("last: %+v", last)
+	}
+}
+
 // TestH06EmptyQueueIsNoEnd: whoever purges the queue takes the job's requests away,
 // and nobody says so. The job is done when its files are, not when nothing is queued:
 // it finds out and asks again.
@@ -263,6 +302,21 @@ func TestFileList(t *testing.T) {
 	}
 	if got := paths(collect(t, m, job.ID, true)); !slices.Equal(got, []string{"/", "/d/missing", "/nodir/x", "/top/x"}) {
 		t.Errorf("failures: %q", got)
+	}
+}
+
+// TestListedTwice: also a file that needs no archive counts once.
+func TestListedTwice(t *testing.T) {
+	l := testenv.StartLustre(t, testenv.Options{})
+	write(t, l.Path("archived"))
+	if err := llapi.SetState(l.Path("archived"), llapi.HSExists|llapi.HSArchived, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	m := openManager(t, l, nil)
+	work(t, m)
+	job := awaitEnd(t, m, create(t, m, jobs.Spec{Files: []string{"/archived", "archived"}}).ID)
+	if n := job.Counters; n.FilesFound != 1 || n.SkippedBy[jobs.SkipArchived] != 1 {
+		t.Errorf("job: %+v", job)
 	}
 }
 

@@ -162,6 +162,9 @@ type FileResult struct {
 	Attempts  int       `json:"attempts"`
 	ETag      string    `json:"etag,omitempty"` // of the blob, where the copytool noted it on the file
 	Time      time.Time `json:"time"`
+
+	// prefix is what has not been looked at, where what failed is no file.
+	prefix string
 }
 
 // An Explanation is what is known about one file, for somebody who wonders why

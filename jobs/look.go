@@ -16,6 +16,7 @@ import (
 type looker struct {
 	archive uint32 // of the Spec
 	dryRun  bool
+	again   bool // a file may be met a second time by the same name
 	// known tells of a file that needs no archive whether the job has it already:
 	// only after a restart, when it may be one that the job itself has archived. Else nil.
 	known func(context.Context, llapi.FID) (bool, error)
@@ -94,7 +95,8 @@ func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) erro
 		return nil
 	}
 	why, size := skipReason(state.Flags), int64(st.Size)
-	if why != "" && st.Nlink == 1 && l.known == nil {
+	again := l.again || st.Nlink > 1
+	if why != "" && st.Nlink == 1 && !again && l.known == nil {
 		s.skip(why, size) // by far the most frequent; it costs nothing more
 		return nil
 	}
@@ -102,12 +104,12 @@ func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) erro
 	if w.fid, err = llapi.PathToFID(where); err != nil {
 		return err
 	}
-	return l.decide(ctx, w, state, why, st.Nlink > 1, s)
+	return l.decide(ctx, w, state, why, again, s)
 }
 
 // decide finds the place of a file whose FID is known.
-func (l *looker) decide(ctx context.Context, w work, state llapi.HSMAttr, why Reason, linked bool, s *sighting) error {
-	if why != "" && !linked {
+func (l *looker) decide(ctx context.Context, w work, state llapi.HSMAttr, why Reason, again bool, s *sighting) error {
+	if why != "" && !again {
 		known, err := l.known(ctx, w.fid)
 		if err != nil {
 			return errors.Join(errFull, err)

@@ -176,8 +176,10 @@ func (m *Manager) announceLocked() {
 }
 
 // Retry makes a job of the files that failed in a job that is over, found by
-// their FIDs wherever they are now. Errors: ErrNotFound; *InvalidError when
-// that job is not over or had no failures.
+// their FIDs wherever they are now, and of what that job could not look at. It waits
+// for its turn, whatever that job was to do while another had the file system.
+//
+// Errors: ErrNotFound; *InvalidError when that job is not over or had no failures.
 func (m *Manager) Retry(ctx context.Context, id int64) (Job, error) {
 	old, err := m.Job(ctx, id)
 	if err != nil {
@@ -190,11 +192,11 @@ func (m *Manager) Retry(ctx context.Context, id int64) (Job, error) {
 		return Job{}, &InvalidError{"id", fmt.Sprintf("job %d had no failures; there is nothing to try again", id)}
 	}
 	spec := old.Spec
-	spec.Prefixes, spec.RequestID, spec.RetryOf, spec.FileCount = nil, "", id, old.Counters.FilesFailed
+	spec.Prefixes, spec.RequestID, spec.RetryOf, spec.FileCount, spec.IfBusy = nil, "", id, old.Counters.FilesFailed, BusyQueue
 	job, _, err := m.add(ctx, spec, func(yield func(listed, error) bool) {
 		for r, err := range m.store.results(ctx, id, true) {
 			fid, _ := llapi.ParseFID(r.FID) // empty where there was none
-			if !yield(listed{r.Path, fid}, err) {
+			if !yield(listed{r.Path, fid, r.prefix}, err) {
 				return
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,7 +15,7 @@ import (
 
 // A scan finds the files of a job:
 //
-//	walk, or list ──batches──▶ lookers ──sightings──▶ recorder ──▶ table of work
+//	list, then walk ──batches──▶ lookers ──sightings──▶ recorder ──▶ table of work
 //
 // It runs ahead of the coordinator as fast as it can, so that the job soon
 // knows how much there is to do. What it finds waits in the database, not in memory.
@@ -27,7 +28,7 @@ type scan struct {
 
 func (r *run) scan(ctx context.Context, m *mount) error {
 	s := &scan{r: r, m: m, found: make(chan sighting, 64)}
-	s.look = looker{archive: r.spec.ArchiveID, dryRun: r.spec.DryRun}
+	s.look = looker{archive: r.spec.ArchiveID, dryRun: r.spec.DryRun, again: r.spec.FileCount > 0}
 	if r.resumed {
 		s.look.known = r.m.store.known
 	}
@@ -49,8 +50,8 @@ func (s *scan) see(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(batches)
-		if s.r.spec.FileCount > 0 {
-			return s.list(ctx, batches)
+		if err := s.list(ctx, batches); err != nil {
+			return err
 		}
 		return s.walk(ctx, batches)
 	})
@@ -60,16 +61,48 @@ func (s *scan) see(ctx context.Context) error {
 	return g.Wait()
 }
 
+// walk takes the prefixes of the job, or those in its list.
 func (s *scan) walk(ctx context.Context, batches chan<- batch) error {
-	w := &walk{m: s.m, batches: batches, refused: s.refused}
-	w.stack = newDirStack(path.Dir(s.r.m.o.Path))
-	return errors.Join(w.run(ctx, s.r.spec.Prefixes), w.stack.close())
+	w := &walk{m: s.m, batches: batches, refused: s.refusedPrefix, stack: newDirStack(path.Dir(s.r.m.o.Path))}
+	err := w.ask(s.r.spec.Prefixes...)
+	if err == nil {
+		err = s.askListed(ctx, w)
+	}
+	if err == nil {
+		err = w.run(ctx)
+	}
+	return errors.Join(err, w.stack.close())
 }
 
-// refused notes a directory that cannot be read, or a prefix without files.
+// askListed asks for the prefixes in the job's list. They come sorted, so that what
+// another one covers comes after that.
+func (s *scan) askListed(ctx context.Context, w *walk) error {
+	last := ""
+	for p, err := range s.r.m.store.listedPrefixes(ctx, s.r.id) {
+		if err != nil {
+			return err
+		}
+		if last != "" && strings.HasPrefix(p, last) {
+			continue
+		}
+		last = p
+		if err := w.ask(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refused notes a listed file that cannot be looked at.
 func (s *scan) refused(ctx context.Context, path string, err error) error {
+	return s.refusedPrefix(ctx, refusal{path: path, err: err})
+}
+
+// refusedPrefix notes a directory that cannot be read, or a prefix without files.
+func (s *scan) refusedPrefix(ctx context.Context, r refusal) error {
 	var found sighting
-	found.fail(work{path: path}, codeOfErrno(err), shorten(err).Error())
+	found.fail(work{path: r.path}, codeOfErrno(r.err), shorten(r.err).Error())
+	found.results[0].prefix = r.prefix
 	return s.send(ctx, found)
 }
 
@@ -97,11 +130,11 @@ func (s *scan) lookAll(ctx context.Context, batches <-chan batch) (err error) {
 	return err
 }
 
-// list takes the files of the job's list in place of a walk.
+// list takes the files of the job's list.
 func (s *scan) list(ctx context.Context, batches chan<- batch) error {
 	l := lister{m: s.m, refused: s.refused, send: func(b batch) error { return send(ctx, batches, b) }}
 	for f, err := range s.r.m.store.list(ctx, s.r.id) {
-		if err == nil {
+		if err == nil && f.prefix == "" {
 			err = l.add(ctx, f)
 		}
 		if err != nil {

@@ -24,10 +24,11 @@ type store struct {
 	read  *sql.DB
 }
 
-// schemaVersion is in the database's user_version.
-const schemaVersion = 1
+// upgrades make each form of the database out of the one before it, the second out of
+// the schema. Which one it has is in its user_version.
+var upgrades = []string{prefixesInLists}
 
-// schema makes an empty database into ours.
+// schema makes an empty database into the first form of ours.
 //
 // work has what the running job has found, in the order in which it goes to
 // the coordinator; it is emptied between jobs. Its key is a FID, or a path in
@@ -87,6 +88,19 @@ CREATE TABLE results (
 CREATE INDEX failures ON results (job, n) WHERE failure = 1;
 `
 
+// prefixesInLists makes a place for what is to be scanned again where the failure is
+// not a file's. Before it, a retry could only take such a failure for a file. Of the
+// failures that are there, it tells by their texts those that are none.
+const prefixesInLists = `
+ALTER TABLE lists ADD COLUMN prefix BLOB;
+CREATE INDEX prefixes ON lists (job, prefix) WHERE prefix IS NOT NULL;
+ALTER TABLE results ADD COLUMN prefix BLOB;
+UPDATE results SET prefix = CASE
+	WHEN message = 'nothing in the file system begins with it' THEN path
+	WHEN message LIKE 'open: %' OR message LIKE 'getdents: %' THEN CAST(rtrim(path, '/') || '/' AS BLOB)
+END WHERE failure = 1 AND fid IS NULL AND job IN (SELECT id FROM jobs WHERE json_extract(spec, '$.fileCount') IS NULL);
+`
+
 // readers is how many queries may read at once.
 const readers = 4
 
@@ -135,16 +149,21 @@ func (s *store) close() error {
 // prepare makes the tables of a new database, and refuses one that is not ours.
 func (s *store) prepare(fsname string) error {
 	return s.tx(context.Background(), func(t tx) error {
-		version, err := one[int](t.ctx, t.tx, "PRAGMA user_version")
-		switch {
+		form, err := one[int](t.ctx, t.tx, "PRAGMA user_version")
+		switch newest := 1 + len(upgrades); {
 		case err != nil:
 			return err
-		case version == 0:
-			return t.create(fsname)
-		case version == schemaVersion:
-			return t.checkOwner(fsname)
+		case form > newest:
+			return fmt.Errorf("it has form %d, this program knows form %d; a newer one wrote it", form, newest)
+		case form == 0:
+			form, err = 1, t.create(fsname)
+		default:
+			err = t.checkOwner(fsname)
 		}
-		return fmt.Errorf("it has form %d, this program knows form %d; a newer one wrote it", version, schemaVersion)
+		if err != nil {
+			return err
+		}
+		return t.upgrade(form)
 	})
 }
 
@@ -152,10 +171,16 @@ func (t tx) create(fsname string) error {
 	if err := t.exec(schema); err != nil {
 		return err
 	}
-	if err := t.exec("INSERT INTO owner VALUES (?)", fsname); err != nil {
-		return err
+	return t.exec("INSERT INTO owner VALUES (?)", fsname)
+}
+
+func (t tx) upgrade(form int) error {
+	for ; form <= len(upgrades); form++ {
+		if err := t.exec(upgrades[form-1]); err != nil {
+			return err
+		}
 	}
-	return t.exec("PRAGMA user_version = " + strconv.Itoa(schemaVersion))
+	return t.exec("PRAGMA user_version = " + strconv.Itoa(form))
 }
 
 func (t tx) checkOwner(fsname string) error {

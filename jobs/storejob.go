@@ -57,10 +57,12 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// A listed is one file of a list: by path, or by FID with the path that it had.
+// A listed is one file of a list: by path, or by FID with the path that it had. Or,
+// if prefix is not "", all that begins with it.
 type listed struct {
-	path string
-	fid  llapi.FID
+	path   string
+	fid    llapi.FID
+	prefix string
 }
 
 // create adds a job and its list.
@@ -84,14 +86,14 @@ func (s *store) create(ctx context.Context, j Job, list iter.Seq2[listed, error]
 }
 
 func (t tx) addList(job int64, list iter.Seq2[listed, error]) error {
-	return t.prepared("INSERT INTO lists (job, n, path, fid) VALUES (?, ?, ?, ?)", func(insert func(...any) (int64, error)) error {
+	return t.prepared("INSERT INTO lists (job, n, path, fid, prefix) VALUES (?, ?, ?, ?, ?)", func(insert func(...any) (int64, error)) error {
 		n := 0
 		for l, err := range list {
 			if err != nil {
 				return err
 			}
 			n++
-			if _, err := insert(job, n, []byte(l.path), fidKey(l.fid)); err != nil {
+			if _, err := insert(job, n, []byte(l.path), fidKey(l.fid), bytesOrNone(l.prefix)); err != nil {
 				return err
 			}
 		}
@@ -126,10 +128,37 @@ func (s *store) list(ctx context.Context, job int64) iter.Seq2[listed, error] {
 
 func (s *store) listPage(ctx context.Context, job, after int64) ([]listed, error) {
 	return all(ctx, s.read, func(row rowScanner) (listed, error) {
-		var path, fid []byte
-		err := row.Scan(&path, &fid)
-		return listed{string(path), keyFID(fid)}, err
-	}, "SELECT path, fid FROM lists WHERE job = ? AND n > ? ORDER BY n LIMIT ?", job, after, listPage)
+		var path, fid, prefix []byte
+		err := row.Scan(&path, &fid, &prefix)
+		return listed{string(path), keyFID(fid), string(prefix)}, err
+	}, "SELECT path, fid, prefix FROM lists WHERE job = ? AND n > ? ORDER BY n LIMIT ?", job, after, listPage)
+}
+
+func scanBytes(row rowScanner) (b []byte, err error) {
+	err = row.Scan(&b)
+	return b, err
+}
+
+// listedPrefixes yields the prefixes in a job's list, sorted.
+func (s *store) listedPrefixes(ctx context.Context, job int64) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for after := []byte{}; ; {
+			page, err := all(ctx, s.read, scanBytes,
+				"SELECT DISTINCT prefix FROM lists WHERE job = ? AND prefix > ? ORDER BY prefix LIMIT ?", job, after, listPage)
+			if err != nil {
+				yield("", fmt.Errorf("read the list of job %d: %w", job, err))
+				return
+			}
+			for _, after = range page {
+				if !yield(string(after), nil) {
+					return
+				}
+			}
+			if len(page) < listPage {
+				return
+			}
+		}
+	}
 }
 
 func (s *store) job(ctx context.Context, id int64) (Job, error) {

@@ -29,17 +29,25 @@ func keyFID(b []byte) llapi.FID {
 	return llapi.FID{Seq: binary.BigEndian.Uint64(b), OID: binary.BigEndian.Uint32(b[8:]), Ver: binary.BigEndian.Uint32(b[12:])}
 }
 
+// bytesOrNone is text that need not be UTF-8 as it is stored, nothing for "".
+func bytesOrNone(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
 // addResults appends to a job's report; n is the number of its last line so far.
 func (t tx) addResults(job int64, n *int64, results []FileResult) error {
 	if len(results) == 0 {
 		return nil
 	}
-	return t.prepared("INSERT INTO results (job, n, failure, path, status, code, message, fid, size, attempts, etag, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	return t.prepared("INSERT INTO results (job, n, failure, path, status, code, message, fid, size, attempts, etag, time, prefix) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		func(insert func(...any) (int64, error)) error {
 			for _, r := range results {
 				*n++
 				fid, _ := llapi.ParseFID(r.FID) // empty where there is none
-				_, err := insert(job, *n, r.Status.failure(), []byte(r.Path), r.Status, r.ErrorCode, r.Message, fidKey(fid), r.Size, r.Attempts, r.ETag, nanos(r.Time))
+				_, err := insert(job, *n, r.Status.failure(), []byte(r.Path), r.Status, r.ErrorCode, r.Message, fidKey(fid), r.Size, r.Attempts, r.ETag, nanos(r.Time), bytesOrNone(r.prefix))
 				if err != nil {
 					return fmt.Errorf("store a result: %w", err)
 				}
@@ -77,7 +85,7 @@ func (s *store) results(ctx context.Context, job int64, onlyFailures bool) iter.
 
 // resultPage returns up to limit results after line n, and the number of the last.
 func (s *store) resultPage(ctx context.Context, job, n int64, onlyFailures bool, limit int) (page []FileResult, last int64, err error) {
-	query := "SELECT n, path, status, code, message, fid, size, attempts, etag, time FROM results WHERE job = ? AND n > ?"
+	query := "SELECT n, path, status, code, message, fid, size, attempts, etag, time, prefix FROM results WHERE job = ? AND n > ?"
 	if onlyFailures {
 		query += " AND failure = 1"
 	}
@@ -87,10 +95,10 @@ func (s *store) resultPage(ctx context.Context, job, n int64, onlyFailures bool,
 }
 
 func scanResult(row rowScanner, n *int64) (r FileResult, err error) {
-	var path, fid []byte
+	var path, fid, prefix []byte
 	var at int64
-	err = row.Scan(n, &path, &r.Status, &r.ErrorCode, &r.Message, &fid, &r.Size, &r.Attempts, &r.ETag, &at)
-	r.Path, r.Time = string(path), stamp(at)
+	err = row.Scan(n, &path, &r.Status, &r.ErrorCode, &r.Message, &fid, &r.Size, &r.Attempts, &r.ETag, &at, &prefix)
+	r.Path, r.Time, r.prefix = string(path), stamp(at), string(prefix)
 	if f := keyFID(fid); !f.IsZero() {
 		r.FID = f.String()
 	}

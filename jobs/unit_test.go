@@ -1,8 +1,11 @@
 package jobs
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +178,84 @@ func TestPrune(t *testing.T) {
 	}
 	if ids, results := left(); len(ids) != 3 || results != 4 {
 		t.Errorf("by number: %v, %d results", ids, results)
+	}
+}
+
+// TestUpgrade reads the failures that the first form of the database had.
+func TestUpgrade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "jobs.db")
+	s, err := openStore(path, "lustre")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := []FileResult{
+		{Path: "/nothing\xff", Message: errNoMatch.Error()},
+		{Path: "/", Message: "open: input/output error"},
+		{Path: "/secret\xff", Message: "getdents: input/output error"},
+		{Path: "/file", Message: "lgetxattr trusted.hsm: input/output error"},
+		{Path: "/asked", Message: "open: it cannot be", FID: fakeFID(1).String()},
+	}
+	for _, spec := range []Spec{{}, {FileCount: 5}} {
+		line, job := int64(0), Job{Spec: spec, State: CompletedPartial}
+		if job.ID, err = s.create(t.Context(), job, func(func(listed, error) bool) {}); err != nil {
+			t.Fatal(err)
+		}
+		err := s.tx(t.Context(), func(t tx) error {
+			for i := range results {
+				results[i].Status = StatusFailed
+			}
+			return t.addResults(job.ID, &line, results)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const back = "DROP INDEX prefixes; ALTER TABLE lists DROP COLUMN prefix; ALTER TABLE results DROP COLUMN prefix; PRAGMA user_version = 1"
+	if err := errors.Join(s.tx(t.Context(), func(t tx) error { return t.exec(back) }), s.close()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = openStore(path, "lustre"); err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	for job, want := range map[int64][]string{1: {"/nothing\xff", "/", "/secret\xff/", "", ""}, 2: {"", "", "", "", ""}} {
+		page, _, err := s.resultPage(t.Context(), job, 0, true, 10)
+		var got []string
+		for _, r := range page {
+			got = append(got, r.prefix)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("job %d: %q, %v; want %q", job, got, err, want)
+		}
+	}
+}
+
+// TestListedPrefixes come sorted, each once, over more than a page.
+func TestListedPrefixes(t *testing.T) {
+	s, err := openStore(filepath.Join(t.TempDir(), "jobs.db"), "lustre")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	const count = 2*listPage + 1
+	id, err := s.create(t.Context(), Job{State: Queued}, func(yield func(listed, error) bool) {
+		for i := range 2 * count {
+			yield(listed{path: "/p", prefix: fmt.Sprintf("/%06d", (i*7)%count)}, nil)
+			yield(listed{path: "/file"}, nil)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for p, err := range s.listedPrefixes(t.Context(), id) {
+		if want := fmt.Sprintf("/%06d", n); err != nil || p != want {
+			t.Fatalf("%q, %v, want %q", p, err, want)
+		}
+		n++
+	}
+	if n != count {
+		t.Errorf("%d prefixes, want %d", n, count)
 	}
 }
 

@@ -26,9 +26,15 @@ type walk struct {
 	m       *mount
 	stack   *dirStack
 	batches chan<- batch
-	// refused is told of a directory that cannot be read, or of a prefix that
-	// nothing begins with.
-	refused func(ctx context.Context, path string, err error) error
+	refused func(context.Context, refusal) error
+}
+
+// A refusal is a directory that cannot be read, or a prefix that nothing begins
+// with, or one whose first directory cannot be read.
+type refusal struct {
+	path   string // for people
+	prefix string // of what has not been seen because of it
+	err    error
 }
 
 // errNoMatch is the failure of a prefix that nothing begins with.
@@ -82,14 +88,20 @@ func (d *openDir) release() {
 	}
 }
 
-// run walks until everything is listed. It is not done with the batches then.
-func (w *walk) run(ctx context.Context, prefixes []string) error {
+// ask adds prefixes to those that run is to walk.
+func (w *walk) ask(prefixes ...string) error {
 	for _, p := range prefixes {
 		i := strings.LastIndexByte(p, '/')
 		if err := w.stack.push(listing{path: p[:max(i, 1)], prefix: p[i+1:], asked: p}); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// run walks what was asked until everything is listed. It is not done with the
+// batches then.
+func (w *walk) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, w.stack.wakeAll)()
 	for range listers {
@@ -126,11 +138,20 @@ func (w *walk) list(ctx context.Context, l listing, buf []byte) error {
 	case lostMount(err), errors.Is(err, errFull):
 		return err
 	case l.asked != "" && (gone(err) || err == nil && !matched):
-		return w.refused(ctx, l.asked, errNoMatch)
+		return w.refused(ctx, refusal{l.asked, l.asked, errNoMatch})
 	case err != nil && !gone(err) && !errors.Is(err, errElsewhere):
-		return w.refused(ctx, l.path, err)
+		return w.refused(ctx, l.refusal(err))
 	}
 	return nil
+}
+
+// refusal is for a directory that cannot be read. Several prefixes may begin in one:
+// it is each of them that fails.
+func (l listing) refusal(err error) refusal {
+	if l.asked != "" {
+		return refusal{l.asked, l.asked, err}
+	}
+	return refusal{l.path, join(l.path, ""), err}
 }
 
 // errFull wraps an error of what the files are handed to, which ends the walk.

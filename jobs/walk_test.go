@@ -37,15 +37,18 @@ func walkTree(t *testing.T, dir string, prefixes ...string) (found, refused []st
 	var mu sync.Mutex
 	batches := make(chan batch)
 	w := &walk{m: openDirectory(t, dir), stack: newDirStack(t.TempDir()), batches: batches}
-	w.refused = func(_ context.Context, path string, err error) error {
+	w.refused = func(_ context.Context, r refusal) error {
 		mu.Lock()
 		defer mu.Unlock()
-		refused = append(refused, path+": "+codeName(err))
+		refused = append(refused, r.path+": "+codeName(r.err))
 		return nil
+	}
+	if err := w.ask(disjoint(prefixes)...); err != nil {
+		t.Fatal(err)
 	}
 	done := make(chan error)
 	go func() {
-		err := w.run(t.Context(), disjoint(prefixes))
+		err := w.run(t.Context())
 		close(batches)
 		done <- errors.Join(err, w.stack.close())
 	}()
@@ -91,6 +94,23 @@ func TestWalkPrefixes(t *testing.T) {
 		}
 		if len(refused) != len(test.refused) {
 			t.Errorf("%q: refused %q, want %q", test.prefixes, refused, test.refused)
+		}
+	}
+}
+
+// TestWalkRefusal: of a directory that cannot be read, everything below it has not
+// been looked at; of a prefix that begins in one, no more than was asked for.
+func TestWalkRefusal(t *testing.T) {
+	for _, test := range []struct {
+		l    listing
+		want refusal
+	}{
+		{listing{path: "/a"}, refusal{path: "/a", prefix: "/a/"}},
+		{listing{path: "/", asked: "/"}, refusal{path: "/", prefix: "/"}},
+		{listing{path: "/a", prefix: "x", asked: "/a/x"}, refusal{path: "/a/x", prefix: "/a/x"}},
+	} {
+		if got := test.l.refusal(nil); got != test.want {
+			t.Errorf("%+v: %+v, want %+v", test.l, got, test.want)
 		}
 	}
 }

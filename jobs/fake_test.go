@@ -85,8 +85,8 @@ func (l *fakeLustre) archive(f llapi.FID) {
 
 func fakeFID(i int) llapi.FID { return llapi.FID{Seq: 0x200000401, OID: uint32(i + 1)} }
 
-// newFakeExport is an export of some new files, of which the scan is over.
-func newFakeExport(t *testing.T, l *fakeLustre, count int) *export {
+// newFakeManager has the jobs of a file system that nobody looks at, and nobody runs them.
+func newFakeManager(t *testing.T) *Manager {
 	t.Helper()
 	o := Options{Path: filepath.Join(t.TempDir(), "jobs.db"), Mount: "/mnt/l"}
 	o.Quick()
@@ -101,7 +101,15 @@ func newFakeExport(t *testing.T, l *fakeLustre, count int) *export {
 			t.Error(err)
 		}
 	})
+	return m
+}
+
+// newFakeExport is an export of some new files, of which the scan is over.
+func newFakeExport(t *testing.T, l *fakeLustre, count int) *export {
+	t.Helper()
+	m := newFakeManager(t)
 	job := Job{State: Queued, Created: time.Now()}
+	var err error
 	if job.ID, err = m.store.create(t.Context(), job, func(func(listed, error) bool) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -291,24 +299,6 @@ func TestPrepareFails(t *testing.T) {
 		if len(x.flights) != 2 || j.Counters.FilesFailed != 1 || len(j.FirstErrors) != 1 || j.FirstErrors[0].ErrorCode != code {
 			t.Errorf("%v: %d flights, %+v", errno, len(x.flights), j)
 		}
-	}
-}
-
-// TestRetryWaits: whoever asks for a retry has not said that it must not wait.
-func TestRetryWaits(t *testing.T) {
-	x := newFakeExport(t, newFakeLustre(), 0)
-	m := x.r.m
-	old, _, err := m.Create(t.Context(), Spec{IfBusy: BusyFail})
-	if err != nil {
-		t.Fatal(err)
-	}
-	old.State, old.Finished, old.Counters.FilesFailed = CompletedPartial, time.Now(), 1
-	if err := m.store.finish(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
-	// It is in the queue yet, and so has the file system.
-	if again, err := m.Retry(t.Context(), old.ID); err != nil || again.State != Queued || again.Spec.IfBusy != BusyQueue {
-		t.Errorf("%+v, %v", again, err)
 	}
 }
 

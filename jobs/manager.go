@@ -318,17 +318,22 @@ func (m *Manager) cancelQueued(ctx context.Context, id int64, drain bool) (*run,
 		return nil, ErrFinished
 	}
 	defer m.announceLocked()
-	if job.Started.IsZero() {
-		m.queue = slices.Delete(m.queue, i, i+1)
-		job.State, job.Finished = Canceled, time.Now().UTC()
-		if err := m.store.finish(ctx, job); err != nil {
+	ctx = context.WithoutCancel(ctx) // the client may go; the queue and the database must not part
+	if !job.Started.IsZero() {
+		job.State = Cancelling
+		if err := m.store.saveState(ctx, job, progress{drain: drain}); err != nil {
 			return nil, err
 		}
-		m.sums.ended(job.State)
+		m.queue[i].State = Cancelling
 		return nil, nil
 	}
-	job.State, m.queue[i].State = Cancelling, Cancelling
-	return nil, m.store.saveState(ctx, job, progress{drain: drain})
+	job.State, job.Finished = Canceled, time.Now().UTC()
+	if err := m.store.finish(ctx, job); err != nil {
+		return nil, err
+	}
+	m.queue = slices.Delete(m.queue, i, i+1)
+	m.sums.ended(job.State)
+	return nil, nil
 }
 
 // Results returns what became of a job's files, in the order in which they

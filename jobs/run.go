@@ -282,26 +282,36 @@ func (r *run) draining() bool {
 	return r.stopped && r.progress.drain
 }
 
-// cancel asks the run to stop. That is stored before it is acknowledged.
+// cancel asks the run to stop. That is stored before anybody knows, and whether the
+// client still waits or not.
 func (r *run) cancel(ctx context.Context, drain bool) error {
 	r.commitMu.Lock()
 	defer r.commitMu.Unlock()
 	r.mu.Lock()
-	if r.job.State.Finished() {
-		r.mu.Unlock()
+	job, p, stopped := r.job, r.progress, r.stopped
+	r.mu.Unlock()
+	if job.State.Finished() {
 		return ErrFinished
 	}
-	r.job.State = Cancelling
-	r.progress.drain = drain && (!r.stopped || r.progress.drain)
+	job.State, p.drain = Cancelling, drain && (!stopped || p.drain)
+	if err := r.m.store.saveState(context.WithoutCancel(ctx), job, p); err != nil {
+		return err
+	}
+	r.halt(p.drain)
+	r.tell()
+	r.m.announce()
+	return nil
+}
+
+// halt tells those who work on the job that it is being cancelled.
+func (r *run) halt(drain bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.job.State, r.progress.drain = Cancelling, drain
 	if !r.stopped {
 		r.stopped = true
 		close(r.stop)
 	}
-	job, p := r.job, r.progress
-	r.mu.Unlock()
-	defer r.m.announce()
-	r.tell()
-	return r.m.store.saveState(ctx, job, p)
 }
 
 // finish ends the job.

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -20,6 +21,25 @@ func TestRetryWaits(t *testing.T) {
 	// It is in the queue yet, and so has the file system.
 	if again, err := m.Retry(t.Context(), old.ID); err != nil || again.State != Queued || again.Spec.IfBusy != BusyQueue {
 		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// TestPrefixesSurvive: the next process has the prefixes byte by byte, those of which
+// none is odd as they have always been stored.
+func TestPrefixesSurvive(t *testing.T) {
+	m := newFakeManager(t)
+	for _, prefixes := range [][]string{{"/caf\xe9/x", "/caf\u00e9"}, {"/caf\u00e9", "/\ufffd"}} {
+		want, _, err := m.Create(t.Context(), Spec{Prefixes: prefixes, ArchiveID: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := m.store.job(t.Context(), want.ID); err != nil || !reflect.DeepEqual(got.Spec, m.queue[len(m.queue)-1].Spec) {
+			t.Errorf("%q: %+v, %v", prefixes, got.Spec, err)
+		}
+	}
+	const first = `{"prefixes":["/café","/�"],"archiveId":7,"ifBusy":"queue"}`
+	if text, err := one[string](t.Context(), m.store.read, "SELECT spec FROM jobs WHERE id = 2"); err != nil || text != first {
+		t.Errorf("stored as %s, %v; want %s", text, err, first)
 	}
 }
 

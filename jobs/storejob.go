@@ -30,7 +30,7 @@ func scanJob(row rowScanner) (Job, error) {
 		return Job{}, ErrNotFound
 	}
 	if err == nil {
-		err = json.Unmarshal(spec, &j.Spec)
+		j.Spec, err = decodeSpec(spec)
 	}
 	if err == nil {
 		err = json.Unmarshal(counters, &j.Counters)
@@ -67,7 +67,7 @@ type listed struct {
 
 // create adds a job and its list.
 func (s *store) create(ctx context.Context, j Job, list iter.Seq2[listed, error]) (id int64, err error) {
-	spec, err := json.Marshal(j.Spec)
+	spec, err := encodeSpec(j.Spec)
 	if err != nil {
 		return 0, err
 	}

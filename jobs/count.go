@@ -26,7 +26,7 @@ func (c *Counters) account(s workStatus, files, bytes int64) {
 	case workLeft:
 		c.FilesLeft += files
 		c.BytesLeft += bytes
-	case workSkipped, workOpen, workListed:
+	case workSkipped, workOpen, workListed, workParked:
 	}
 }
 

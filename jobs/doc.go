@@ -29,7 +29,8 @@
 //
 // Requests for an archive id that nobody serves fill the coordinator's slots and
 // stop those of every other id. So the first request of each id goes alone, and
-// the rest when that one has begun. [Job].WaitsFor says in a sentence what keeps
+// the rest when that one has begun. If it does not, the rest is put aside, and the
+// files of other ids go. [Job].WaitsFor says in a sentence what keeps
 // a job from moving, and it goes on by itself when that is over.
 //
 // # When the process dies

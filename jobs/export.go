@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -16,6 +17,8 @@ import (
 //	table of work ──▶ queue ──request──▶ flights ──▶ exported, failed, vanished
 //	                    ▲                   │
 //	                    └──── retries ◀─────┘ changed, lost
+//
+// What cannot go is put aside, in the table; see park.
 //
 // Files are followed by their FIDs, since people rename them, and by their HSM
 // state, which is cheap to read. The coordinator is asked only about a request
@@ -82,9 +85,12 @@ func defaultTuning() tuning {
 // has one only: requests for an id that nobody serves fill the coordinator's
 // slots, and stop those of all other ids for as long as they wait.
 type lane struct {
-	archive uint32 // 0: the file system's default
-	served  bool
-	flights int
+	archive  uint32 // 0: the file system's default
+	served   bool
+	flights  int
+	tried    time.Time // when the first of the flights was sent
+	parked   bool      // files of it are put aside
+	unparked int64     // row of the table up to which none are
 }
 
 // A flight is a file whose archive has been asked for.
@@ -163,13 +169,13 @@ func (x *export) resume(ctx context.Context) error {
 		}
 		if len(open) < listPage {
 			x.next = sent
-			return nil
+			return x.findParked(ctx)
 		}
 	}
 }
 
 func (x *export) done() bool {
-	return x.readAll && len(x.queue) == 0 && len(x.flights) == 0 && len(x.retries) == 0
+	return x.readAll && len(x.queue) == 0 && len(x.flights) == 0 && len(x.retries) == 0 && !x.anyParked()
 }
 
 // end is for a job that has done everything.
@@ -222,8 +228,9 @@ func (x *export) sleep(ctx context.Context) error {
 
 // refill reads more of the table.
 func (x *export) refill(ctx context.Context) error {
-	if x.dry || x.readAll {
-		return nil
+	before := len(x.queue)
+	if err := x.unpark(ctx); err != nil || len(x.queue) > before || x.dry || x.readAll {
+		return err
 	}
 	over := x.r.scanIsOver() // before the look, which then was the last
 	more, err := x.r.m.store.openWork(ctx, x.next, math.MaxInt64, listPage)
@@ -240,10 +247,10 @@ func (x *export) refill(ctx context.Context) error {
 
 // lane returns the lane of a file.
 func (x *export) lane(w *work) *lane {
-	archive := x.r.spec.ArchiveID
-	if archive == 0 {
-		archive = w.archive
-	}
+	return x.laneOf(cmp.Or(x.r.spec.ArchiveID, w.archive))
+}
+
+func (x *export) laneOf(archive uint32) *lane {
 	l := x.lanes[archive]
 	if l == nil {
 		l = &lane{archive: archive}
@@ -260,6 +267,9 @@ func (x *export) launch(w *work) {
 		f.pause = x.tune.probe
 	}
 	f.check = now.Add(f.pause)
+	if f.lane.flights == 0 {
+		f.lane.tried = now
+	}
 	f.lane.flights++
 	x.flights = append(x.flights, f)
 	x.count(w)

@@ -1,8 +1,10 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"lhsm-azblob/llapi"
 )
@@ -19,6 +21,7 @@ const (
 	workLeft                       // not done when the job was cancelled
 	workListed                     // would be archived; of a dry run
 	workSkipped                    // needs no archive; kept because it has other names that the scan may meet
+	workParked                     // open, and put aside: it was not sent
 )
 
 // A work is a file that the scan has found.
@@ -81,15 +84,45 @@ func (s *store) known(ctx context.Context, f llapi.FID) (bool, error) {
 	return n > 0, err
 }
 
+const workColumns = "id, key, path, size, archive, flags, version, status, attempts, prior"
+
 // openWork returns up to limit files that are not accounted for, of the rows
 // after one and up to another, in order.
 func (s *store) openWork(ctx context.Context, after, upTo int64, limit int) ([]*work, error) {
-	open, err := all(ctx, s.read, scanWork, `SELECT id, key, path, size, archive, flags, version, status, attempts, prior FROM work
+	open, err := all(ctx, s.read, scanWork, "SELECT "+workColumns+` FROM work
 		WHERE id > ? AND id <= ? AND status = ? ORDER BY id LIMIT ?`, after, upTo, workOpen, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the files to archive: %w", err)
 	}
 	return open, nil
+}
+
+// unpark opens up to limit files that were put aside, of an archive and of the rows
+// after one, and returns them in order.
+func (s *store) unpark(ctx context.Context, archive uint32, after int64, limit int) (works []*work, err error) {
+	err = s.tx(ctx, func(t tx) (err error) {
+		works, err = all(t.ctx, t.tx, scanWork, `UPDATE work SET status = ? WHERE id IN
+			(SELECT id FROM work WHERE id > ? AND archive = ? AND status = ? ORDER BY id LIMIT ?) RETURNING `+workColumns,
+			workOpen, after, archive, workParked, limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take up the files that were put aside: %w", err)
+	}
+	slices.SortFunc(works, func(a, b *work) int { return cmp.Compare(a.id, b.id) })
+	return works, nil
+}
+
+// parkedArchives are those of which files are put aside.
+func (s *store) parkedArchives(ctx context.Context) ([]uint32, error) {
+	archives, err := all(ctx, s.read, func(row rowScanner) (a uint32, err error) {
+		err = row.Scan(&a)
+		return a, err
+	}, "SELECT DISTINCT archive FROM work WHERE status = ?", workParked)
+	if err != nil {
+		return nil, fmt.Errorf("look for files that were put aside: %w", err)
+	}
+	return archives, nil
 }
 
 func scanWork(row rowScanner) (*work, error) {

@@ -25,7 +25,7 @@ func (x *export) submit(ctx context.Context) error {
 	if err != nil || len(works) == 0 {
 		return err
 	}
-	x.more = len(works) == submitFiles
+	x.more = x.more || len(works) == submitFiles
 	if works, err = x.prepare(ctx, works); err != nil {
 		return err
 	}
@@ -43,6 +43,11 @@ func (x *export) submit(ctx context.Context) error {
 
 // take returns up to room files whose turn it is.
 func (x *export) take(ctx context.Context, room int) ([]*work, error) {
+	if room > 0 {
+		if err := x.park(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if len(x.queue) < room || len(x.queue) == 0 {
 		if err := x.refill(ctx); err != nil {
 			return nil, err

@@ -96,7 +96,7 @@ func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) erro
 	}
 	why, size := skipReason(state.Flags), int64(st.Size)
 	again := l.again || st.Nlink > 1
-	if why != "" && st.Nlink == 1 && !again && l.known == nil {
+	if why != "" && !again && l.known == nil {
 		s.skip(why, size) // by far the most frequent; it costs nothing more
 		return nil
 	}

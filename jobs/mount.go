@@ -58,8 +58,8 @@ func (m *mount) State(f llapi.FID) (llapi.HSMAttr, error) {
 // Xattr reads an attribute of a file; nil if it has none.
 func (m *mount) Xattr(f llapi.FID, name string) ([]byte, error) { return getXattr(m.path(f), name) }
 
-// maxXattr bounds what is read of attributes: theirs are a few hundred bytes.
-const maxXattr = 16 << 10
+// maxXattr is the largest value of an attribute that Linux knows.
+const maxXattr = 64 << 10
 
 func getXattr(path, name string) ([]byte, error) {
 	b := make([]byte, maxXattr)
@@ -73,18 +73,9 @@ func getXattr(path, name string) ([]byte, error) {
 	return b[:n:n], nil
 }
 
-// MarkDirty sets the flag dirty: the archive does not have the file as it is. The
-// library would open the file for writing, which takes a mount that can be written
-// to and a right to the file's data; a descriptor for reading does as well.
+// MarkDirty sets the flag dirty: the archive does not have the file as it is.
 func (m *mount) MarkDirty(f llapi.FID) error {
-	const how = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC // O_NOATIME is for the owner, and nothing is read
-	fd, err := unix.Openat(int(m.fids.Fd()), f.Bare(), how, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: m.path(f), Err: err}
-	}
-	err = llapi.SetStateFD(fd, llapi.HSDirty, 0, 0)
-	_ = unix.Close(fd) // nothing was written
-	return err
+	return llapi.SetState(llapi.FIDPath(m.root, f), llapi.HSDirty, 0, 0)
 }
 
 // Request asks the coordinator for something, in one call.

@@ -24,7 +24,6 @@
 	F(llapi_hsm_action_get_fd, 1)        \
 	F(llapi_hsm_state_get, 1)            \
 	F(llapi_hsm_state_get_fd, 1)         \
-	F(llapi_hsm_state_set, 1)            \
 	F(llapi_hsm_state_set_fd, 1)         \
 	F(llapi_hsm_current_action, 1)       \
 	F(llapi_hsm_request, 1)              \
@@ -185,11 +184,6 @@ int shim_state_get(const char *path, void *hus)
 int shim_state_get_fd(int fd, void *hus)
 {
 	return api.llapi_hsm_state_get_fd(fd, hus);
-}
-
-int shim_state_set(const char *path, __u64 set, __u64 clear, __u32 archive)
-{
-	return api.llapi_hsm_state_set(path, set, clear, archive);
 }
 
 int shim_state_set_fd(int fd, __u64 set, __u64 clear, __u32 archive)

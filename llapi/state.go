@@ -80,27 +80,25 @@ func GetStateFD(fd int) (State, error) {
 	return DecodeState(b[:])
 }
 
-// SetState sets and clears HSM flags of the file at path, and its archive id
-// unless that is 0.
+// SetState is SetStateFD of the file at path, which is no symbolic link. The library
+// has llapi_hsm_state_set for that, which opens the file for writing: that takes a
+// mount that can be written to, a right to the file's data, and a program that nobody
+// runs. To read is enough for Lustre.
+func SetState(path string, set, clr StateFlags, archiveID uint32) error {
+	// Not O_NOATIME, which is for the owner: nothing is read.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written
+	return SetStateFD(fd, set, clr, archiveID)
+}
+
+// SetStateFD sets and clears HSM flags of an open file, and its archive id unless that
+// is 0.
 //
 // Errors: EINVAL when the flags would contradict each other; EPERM for flags
 // that only root may change (all but dirty, never_release and never_archive).
-//
-// Implements:
-//
-//	int llapi_hsm_state_set(const char *path, uint64_t setmask,
-//	                        uint64_t clearmask, uint32_t archive_id);
-func SetState(path string, set, clr StateFlags, archiveID uint32) error {
-	if err := Load(); err != nil {
-		return err
-	}
-	cpath := C.CString(path)
-	defer C.free(unsafe.Pointer(cpath))
-	rc := C.shim_state_set(cpath, C.__u64(set), C.__u64(clr), C.__u32(archiveID))
-	return check("llapi_hsm_state_set", int(rc))
-}
-
-// SetStateFD is SetState of an open file.
 //
 // Implements:
 //

@@ -134,19 +134,19 @@ static void state(const char *path)
 	is("action", llapi_hsm_current_action(path, (void *)hca), 0);
 	is("state of no action", hca[0] != 0, 1);
 	is("no action", hca[1], 1);
-	is("dirty alone", llapi_hsm_state_set(path, DIRTY, 0, 0), -EINVAL);
-	is("unknown bits", llapi_hsm_state_set(path, 1 << 30, 0, 0), -EINVAL);
-	is("released alone", llapi_hsm_state_set(path, RELEASED, 0, 0),
+	is("dirty alone", llapi_hsm_state_set_fd(fd, DIRTY, 0, 0), -EINVAL);
+	is("unknown bits", llapi_hsm_state_set_fd(fd, 1 << 30, 0, 0), -EINVAL);
+	is("released alone", llapi_hsm_state_set_fd(fd, RELEASED, 0, 0),
 	   -EINVAL);
-	is("lost alone", llapi_hsm_state_set(path, LOST, 0, 0), -EINVAL);
-	is("exists", llapi_hsm_state_set(path, EXISTS, 0, 0), 0);
+	is("lost alone", llapi_hsm_state_set_fd(fd, LOST, 0, 0), -EINVAL);
+	is("exists", llapi_hsm_state_set_fd(fd, EXISTS, 0, 0), 0);
 	is("dirty", llapi_hsm_state_set_fd(fd, DIRTY, 0, 1), 0);
 	llapi_hsm_state_get_fd(fd, (void *)hus);
 	is("flags", hus[0], EXISTS | DIRTY);
 	is("archive id", hus[1], 1);
-	is("exists gone, dirty not", llapi_hsm_state_set(path, 0, EXISTS, 0),
+	is("exists gone, dirty not", llapi_hsm_state_set_fd(fd, 0, EXISTS, 0),
 	   -EINVAL);
-	is("both gone", llapi_hsm_state_set(path, 0, EXISTS | DIRTY, 0), 0);
+	is("both gone", llapi_hsm_state_set_fd(fd, 0, EXISTS | DIRTY, 0), 0);
 }
 
 int main(int argc, char **argv)

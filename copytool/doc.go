@@ -73,7 +73,8 @@
 // A restore that finds no space waits for some, half an hour at most, and as long as
 // one waits no other begins that nobody is blocked on: who asks for ten thousand
 // files wants those that did not fit when there is room, and not ten thousand
-// failures. Waiting takes no slot. A blocked reader gets ENOSPC at once; before Lustre
+// failures. Where it is only some targets that are full, another nameless file on
+// others is tried first, twice. Waiting takes no slot. A blocked reader gets ENOSPC at once; before Lustre
 // 2.17 nothing tells readers from other requests, and they wait as well.
 //
 // # When the process dies

@@ -310,6 +310,18 @@ func (l *fakeLustre) Free() (int64, error) {
 	return l.free, nil
 }
 
+func (l *fakeLustre) Flags(r Ref) (llapi.StateFlags, error) {
+	b, err := l.Get(r, "trusted.hsm")
+	if errors.Is(err, syscall.ENODATA) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	attr, err := llapi.DecodeHSMAttr(b)
+	return attr.Flags, err
+}
+
 func (l *fakeLustre) SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error {
 	if l.onSet != nil {
 		l.onSet(fid, "trusted.hsm")

@@ -68,6 +68,8 @@ type Objects interface {
 	DataVersion(f *os.File) (uint64, error)
 	// SetLayout stripes an empty file as lov, the bytes of a lustre.lov, says.
 	SetLayout(f *os.File, lov []byte) error
+	// Flags are the HSM flags of a file, as the metadata server has them.
+	Flags(r Ref) (llapi.StateFlags, error)
 	// SetFlags sets and clears HSM flags.
 	SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error
 	// MDTIndex returns the index of the metadata target that holds the file.

@@ -175,6 +175,20 @@ func (m *Mount) SetLayout(f *os.File, lov []byte) error {
 	return control(f, func(fd int) error { return llapi.SetLayout(fd, lov) })
 }
 
+// Flags implements [Objects].
+func (m *Mount) Flags(r Ref) (llapi.StateFlags, error) {
+	if r.File == nil {
+		s, err := llapi.GetState(llapi.FIDPath(m.Root, r.FID))
+		return s.Flags, err
+	}
+	var s llapi.State
+	err := control(r.File, func(fd int) (err error) {
+		s, err = llapi.GetStateFD(fd)
+		return err
+	})
+	return s.Flags, err
+}
+
 // SetFlags implements [Objects].
 func (m *Mount) SetFlags(fid llapi.FID, set, clr llapi.StateFlags) error {
 	return llapi.SetState(llapi.FIDPath(m.Root, fid), set, clr, 0)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"syscall"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
@@ -186,18 +185,11 @@ func (j *job) removeUnidentified(ctx context.Context, names []string) error {
 
 // hsmFlags are what Lustre says of the file; none for one that HSM never saw.
 func (j *job) hsmFlags() (llapi.StateFlags, error) {
-	b, err := j.fs.Get(j.ref, "trusted.hsm")
-	if errors.Is(err, syscall.ENODATA) {
-		return 0, nil
-	}
+	flags, err := j.fs.Flags(j.ref)
 	if err != nil {
 		return 0, fmt.Errorf("read the HSM state: %w", err)
 	}
-	attr, err := llapi.DecodeHSMAttr(b)
-	if err != nil {
-		return 0, fmt.Errorf("read the HSM state: %w", err)
-	}
-	return attr.Flags, nil
+	return flags, nil
 }
 
 // removeOfVanished goes by what the request says, then by what this process

@@ -83,7 +83,7 @@ func (e *Explanation) read(fs *mount, dir *openDir, name string) error {
 }
 
 // StateText is a HSM state as lfs hsm_state prints it.
-func StateText(state llapi.HSMAttr) string {
+func StateText(state llapi.State) string {
 	text := strings.TrimSuffix(fmt.Sprintf("(0x%08x) %s", uint32(state.Flags), state.Flags), " ")
 	if state.ArchiveID != 0 {
 		text += fmt.Sprintf(", archive_id:%d", state.ArchiveID)
@@ -92,8 +92,8 @@ func StateText(state llapi.HSMAttr) string {
 }
 
 // describe says what a HSM state means for the next job.
-func (e *Explanation) describe(state llapi.HSMAttr) {
-	e.State, e.ArchiveID = StateText(state), uint32(state.ArchiveID)
+func (e *Explanation) describe(state llapi.State) {
+	e.State, e.ArchiveID = StateText(state), state.ArchiveID
 	e.Flags = strings.Fields(state.Flags.String())
 	switch why := skipReason(state.Flags); why {
 	case "":

@@ -15,7 +15,7 @@ import (
 // A fakeLustre is files and a coordinator in memory. Nothing happens in it but
 // what a test does.
 type fakeLustre struct {
-	states   map[llapi.FID]llapi.HSMAttr
+	states   map[llapi.FID]llapi.State
 	errors   map[llapi.FID][]byte
 	actions  map[llapi.FID]llapi.CurrentAction
 	calls    [][]llapi.FID // of archive requests
@@ -27,10 +27,10 @@ type fakeLustre struct {
 }
 
 func newFakeLustre() *fakeLustre {
-	return &fakeLustre{states: map[llapi.FID]llapi.HSMAttr{}, errors: map[llapi.FID][]byte{}, actions: map[llapi.FID]llapi.CurrentAction{}}
+	return &fakeLustre{states: map[llapi.FID]llapi.State{}, errors: map[llapi.FID][]byte{}, actions: map[llapi.FID]llapi.CurrentAction{}}
 }
 
-func (l *fakeLustre) State(f llapi.FID) (llapi.HSMAttr, error) {
+func (l *fakeLustre) State(f llapi.FID) (llapi.State, error) {
 	s, ok := l.states[f]
 	if !ok {
 		return s, syscall.ENOENT
@@ -79,7 +79,7 @@ func (l *fakeLustre) Action(f llapi.FID) (llapi.CurrentAction, error) {
 
 // archive ends an archive well.
 func (l *fakeLustre) archive(f llapi.FID) {
-	l.states[f] = llapi.HSMAttr{Flags: llapi.HSExists | llapi.HSArchived, DataVersion: l.states[f].DataVersion + 1}
+	l.states[f] = llapi.State{Flags: llapi.HSExists | llapi.HSArchived}
 	delete(l.actions, f)
 }
 
@@ -120,7 +120,7 @@ func newFakeExport(t *testing.T, l *fakeLustre, count int) *export {
 	var found sighting
 	for i := range count {
 		f := fakeFID(i)
-		l.states[f] = llapi.HSMAttr{}
+		l.states[f] = llapi.State{}
 		found.add(work{fid: f, path: "/f", size: 10}, "", FileResult{})
 	}
 	if err := r.recordSighting(t.Context(), found); err != nil {
@@ -215,7 +215,7 @@ func TestOldNotesAreNoFailures(t *testing.T) {
 	}
 	for i, w := range x.queue {
 		w.flags = llapi.HSExists
-		l.states[fakeFID(i)] = llapi.HSMAttr{Flags: llapi.HSExists}
+		l.states[fakeFID(i)] = llapi.State{Flags: llapi.HSExists}
 		l.errors[fakeFID(i)] = old
 	}
 	x.steps(t, 3)
@@ -229,12 +229,12 @@ func TestOldNotesAreNoFailures(t *testing.T) {
 	}
 }
 
-// TestChangedAfterwards: a file that was archived and has changed again is exported.
+// TestChangedAfterwards: a file that was archived for the first time and has changed again is exported.
 func TestChangedAfterwards(t *testing.T) {
 	l := newFakeLustre()
 	x := newFakeExport(t, l, 1)
 	x.steps(t, 1)
-	l.states[fakeFID(0)] = llapi.HSMAttr{Flags: llapi.HSExists | llapi.HSArchived | llapi.HSDirty, DataVersion: 5}
+	l.states[fakeFID(0)] = llapi.State{Flags: llapi.HSExists | llapi.HSArchived | llapi.HSDirty}
 	x.steps(t, 1)
 	if c := x.r.snapshot().Counters; c.FilesExported != 1 {
 		t.Errorf("%+v", c)
@@ -292,7 +292,7 @@ func TestPrepareFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		x.queue[0].flags = llapi.HSExists | llapi.HSArchived | llapi.HSLost
-		l.states[fakeFID(0)] = llapi.HSMAttr{Flags: x.queue[0].flags}
+		l.states[fakeFID(0)] = llapi.State{Flags: x.queue[0].flags}
 		x.window.size, x.lane(&work{}).served = 100, true
 		x.steps(t, 1)
 		j := x.r.snapshot()
@@ -315,7 +315,7 @@ func TestScanAgain(t *testing.T) {
 	}
 	var found sighting
 	for i := range 3 {
-		l.states[fakeFID(i)] = llapi.HSMAttr{}
+		l.states[fakeFID(i)] = llapi.State{}
 		found.add(work{fid: fakeFID(i), path: "/f", size: 10}, "", FileResult{})
 	}
 	found.add(work{fid: fakeFID(3), path: "/linked", size: 10, status: workSkipped}, SkipArchived, FileResult{})

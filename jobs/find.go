@@ -22,7 +22,7 @@ type File struct {
 	FID     llapi.FID
 	Size    int64
 	ModTime time.Time
-	State   llapi.HSMAttr
+	State   llapi.State
 
 	where string // by which it is found, as long as its directory is open
 }
@@ -37,11 +37,23 @@ func readFile(dir int, name string) (f File, mode uint16, err error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return f, st.Mode, nil
 	}
-	if f.State, err = llapi.ReadHSMAttr(f.where); err != nil {
+	fd, err := openToAsk(dir, name)
+	if err != nil {
 		return File{}, 0, err
 	}
-	f.FID, err = llapi.PathToFID(f.where)
+	defer func() { _ = unix.Close(fd) }() // nothing was written
+	if f.State, err = llapi.GetStateFD(fd); err != nil {
+		return File{}, 0, err
+	}
+	f.FID, err = llapi.FDToFID(fd)
 	return f, st.Mode, err
+}
+
+// ArchivedVersion is the data version that was archived last, as this client heard of it
+// last, which may be a while ago.
+func (f *File) ArchivedVersion() (uint64, error) {
+	attr, err := llapi.ReadHSMAttr(f.where)
+	return attr.DataVersion, err
 }
 
 // Xattr reads an attribute of the file; nil if it has none.

@@ -117,8 +117,9 @@ func (x *export) lookAtState(f *flight) (outcome, error) {
 		return o, nil
 	case err != nil:
 		return o, err
-	case archived(state.Flags), state.Flags&llapi.HSArchived != 0 && state.DataVersion != f.version:
-		// The second is a file that was archived, and has changed again since.
+	case archived(state.Flags), state.Flags&^f.flags&llapi.HSArchived != 0:
+		// The second is a file that was archived for the first time, and has changed again
+		// since. Of one that was archived before, nothing tells that it was again.
 		o.fate = workExported
 		return o, x.addETag(&o)
 	}

@@ -78,21 +78,24 @@ func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) erro
 		s.skip(SkipNotRegular, 0)
 		return nil
 	}
-	where := llapi.PathAt(b.dir.fd(), e.name)
-	// In this order: looking the name up for the attribute brings what the metadata
-	// server knows of the size into the client's cache, where statx finds it
-	// without asking the object servers.
-	state, err := llapi.ReadHSMAttr(where)
-	if err != nil {
-		return shorten(err)
-	}
-	var st unix.Statx_t
-	if err := unix.Statx(b.dir.fd(), e.name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE|unix.STATX_SIZE|unix.STATX_NLINK, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if e.typ == unix.DT_UNKNOWN && !isRegular(b.dir.fd(), e.name) {
 		s.skip(SkipNotRegular, 0)
 		return nil
+	}
+	fd, err := openToAsk(b.dir.fd(), e.name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written
+	state, err := llapi.GetStateFD(fd)
+	if err != nil {
+		return err
+	}
+	// The open has brought what the metadata server knows of the size into the client's
+	// cache, where statx finds it without asking the object servers.
+	var st unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_SIZE|unix.STATX_NLINK, &st); err != nil {
+		return err
 	}
 	why, size := skipReason(state.Flags), int64(st.Size)
 	again := l.again || st.Nlink > 1
@@ -100,15 +103,15 @@ func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) erro
 		s.skip(why, size) // by far the most frequent; it costs nothing more
 		return nil
 	}
-	w := work{path: b.path(e), size: size, archive: uint32(state.ArchiveID), flags: state.Flags, version: state.DataVersion}
-	if w.fid, err = llapi.PathToFID(where); err != nil {
+	w := work{path: b.path(e), size: size, archive: state.ArchiveID, flags: state.Flags}
+	if w.fid, err = llapi.FDToFID(fd); err != nil {
 		return err
 	}
 	return l.decide(ctx, w, state, why, again, s)
 }
 
 // decide finds the place of a file whose FID is known.
-func (l *looker) decide(ctx context.Context, w work, state llapi.HSMAttr, why Reason, again bool, s *sighting) error {
+func (l *looker) decide(ctx context.Context, w work, state llapi.State, why Reason, again bool, s *sighting) error {
 	if why != "" && !again {
 		known, err := l.known(ctx, w.fid)
 		if err != nil {

@@ -50,10 +50,20 @@ func (m *mount) close() {
 // path is where a file is, whatever its name.
 func (m *mount) path(f llapi.FID) string { return llapi.PathAt(int(m.fids.Fd()), f.Bare()) }
 
-// State reads a file's HSM state. It costs one look-up, and opens nothing.
-func (m *mount) State(f llapi.FID) (llapi.HSMAttr, error) {
-	return llapi.ReadHSMAttr(m.path(f))
+// openToAsk opens a file that is or was regular, to be asked about: that restores
+// nothing. Only the metadata server knows the HSM state, as it changes.
+func openToAsk(dir int, name string) (fd int, err error) {
+	return unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
+
+func isRegular(dir int, name string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st)
+	return err != nil || st.Mode&unix.S_IFMT == unix.S_IFREG // what cannot be told the open will
+}
+
+// State reads a file's HSM state.
+func (m *mount) State(f llapi.FID) (llapi.State, error) { return llapi.GetState(m.path(f)) }
 
 // Xattr reads an attribute of a file; nil if it has none.
 func (m *mount) Xattr(f llapi.FID, name string) ([]byte, error) { return getXattr(m.path(f), name) }

@@ -15,9 +15,9 @@ func newMixedExport(t *testing.T, l *fakeLustre, unserved, served int) *export {
 	for i := range unserved + served {
 		w := work{fid: fakeFID(i), path: "/f", size: 10}
 		if i < unserved {
-			w.archive, w.flags, w.version = 2, llapi.HSExists|llapi.HSArchived|llapi.HSDirty, 5
+			w.archive, w.flags = 2, llapi.HSExists|llapi.HSArchived|llapi.HSDirty
 		}
-		l.states[w.fid] = llapi.HSMAttr{Flags: w.flags, ArchiveID: uint64(w.archive), DataVersion: w.version}
+		l.states[w.fid] = llapi.State{Flags: w.flags, ArchiveID: w.archive}
 		found.add(w, "", FileResult{})
 	}
 	if err := x.r.recordSighting(t.Context(), found); err != nil {

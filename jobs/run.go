@@ -391,7 +391,7 @@ func (j *Job) complete() {
 
 // files is what the export needs of files, by FID.
 type files interface {
-	State(llapi.FID) (llapi.HSMAttr, error)
+	State(llapi.FID) (llapi.State, error)
 	Xattr(f llapi.FID, name string) ([]byte, error) // nil: it has none
 	MarkDirty(llapi.FID) error
 }

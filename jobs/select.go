@@ -28,8 +28,8 @@ func archived(flags llapi.StateFlags) bool {
 
 // conflict tells why a file cannot go to an archive; "" if it can. A file is in
 // one archive at a time, and the coordinator refuses another.
-func conflict(state llapi.HSMAttr, archive uint32) string {
-	if archive == 0 || state.ArchiveID == 0 || state.ArchiveID == uint64(archive) || state.Flags&llapi.HSExists == 0 {
+func conflict(state llapi.State, archive uint32) string {
+	if archive == 0 || state.ArchiveID == 0 || state.ArchiveID == archive || state.Flags&llapi.HSExists == 0 {
 		return ""
 	}
 	return fmt.Sprintf("the file is in archive %d, and Lustre keeps a file in one archive; run the job without an archive id, or remove that copy first (lfs hsm_remove)", state.ArchiveID)

@@ -26,7 +26,7 @@ type store struct {
 
 // upgrades make each form of the database out of the one before it, the second out of
 // the schema. Which one it has is in its user_version.
-var upgrades = []string{prefixesInLists}
+var upgrades = []string{prefixesInLists, noVersions}
 
 // schema makes an empty database into the first form of ours.
 //
@@ -99,6 +99,12 @@ UPDATE results SET prefix = CASE
 	WHEN message = 'nothing in the file system begins with it' THEN path
 	WHEN message LIKE 'open: %' OR message LIKE 'getdents: %' THEN CAST(rtrim(path, '/') || '/' AS BLOB)
 END WHERE failure = 1 AND fid IS NULL AND job IN (SELECT id FROM jobs WHERE json_extract(spec, '$.fileCount') IS NULL);
+`
+
+// noVersions takes away the archived data versions of files: a client may have an old
+// one, so nothing follows from a change.
+const noVersions = `
+ALTER TABLE work DROP COLUMN version;
 `
 
 // readers is how many queries may read at once.

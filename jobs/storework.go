@@ -32,7 +32,6 @@ type work struct {
 	size     int64
 	archive  uint32           // the archive that the file is in, 0: none
 	flags    llapi.StateFlags // when it was found
-	version  uint64           // archived data version when it was found
 	status   workStatus
 	attempts int    // requests that came to an end
 	prior    []byte // the error that was on the file before it was asked for
@@ -50,10 +49,10 @@ func (w *work) key() []byte {
 // addWork adds what is not there yet, and returns the indexes of that: it is what
 // makes a hard link, or a file that a scan before a crash had found, count once.
 func (t tx) addWork(found []work) (added []int, err error) {
-	err = t.prepared("INSERT OR IGNORE INTO work (key, path, size, archive, flags, version, status) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	err = t.prepared("INSERT OR IGNORE INTO work (key, path, size, archive, flags, status) VALUES (?, ?, ?, ?, ?, ?)",
 		func(insert func(...any) (int64, error)) error {
 			for i, w := range found {
-				n, err := insert(w.key(), []byte(w.path), w.size, w.archive, w.flags, int64(w.version), w.status)
+				n, err := insert(w.key(), []byte(w.path), w.size, w.archive, w.flags, w.status)
 				if err != nil {
 					return fmt.Errorf("store a file that was found: %w", err)
 				}
@@ -84,7 +83,7 @@ func (s *store) known(ctx context.Context, f llapi.FID) (bool, error) {
 	return n > 0, err
 }
 
-const workColumns = "id, key, path, size, archive, flags, version, status, attempts, prior"
+const workColumns = "id, key, path, size, archive, flags, status, attempts, prior"
 
 // openWork returns up to limit files that are not accounted for, of the rows
 // after one and up to another, in order.
@@ -128,9 +127,8 @@ func (s *store) parkedArchives(ctx context.Context) ([]uint32, error) {
 func scanWork(row rowScanner) (*work, error) {
 	var w work
 	var key, path []byte
-	var version int64
-	err := row.Scan(&w.id, &key, &path, &w.size, &w.archive, &w.flags, &version, &w.status, &w.attempts, &w.prior)
-	w.fid, w.path, w.version = keyFID(key), string(path), uint64(version)
+	err := row.Scan(&w.id, &key, &path, &w.size, &w.archive, &w.flags, &w.status, &w.attempts, &w.prior)
+	w.fid, w.path = keyFID(key), string(path)
 	return &w, err
 }
 

@@ -210,7 +210,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const back = "DROP INDEX prefixes; ALTER TABLE lists DROP COLUMN prefix; ALTER TABLE results DROP COLUMN prefix; PRAGMA user_version = 1"
+	const back = "DROP INDEX prefixes; ALTER TABLE lists DROP COLUMN prefix; ALTER TABLE results DROP COLUMN prefix; ALTER TABLE work ADD COLUMN version INTEGER NOT NULL DEFAULT 0; PRAGMA user_version = 1"
 	if err := errors.Join(s.tx(t.Context(), func(t tx) error { return t.exec(back) }), s.close()); err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,6 @@ int llapi_hsm_action_get_dfid(const struct hsm_copyaction_private *hcp,
 int llapi_hsm_action_get_fd(const struct hsm_copyaction_private *hcp);
 
 /* State and requests. */
-int llapi_hsm_state_get(const char *path, struct hsm_user_state *hus);
 int llapi_hsm_state_get_fd(int fd, struct hsm_user_state *hus);
 int llapi_hsm_state_set_fd(int fd, __u64 setmask, __u64 clearmask,
 			   __u32 archive_id);

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lhsm-azblob/llapi"
 	"lhsm-azblob/testenv"
 )
@@ -184,6 +186,7 @@ func TestArchive(t *testing.T) {
 	_, err = a.DataFID()
 	w.is("DataFID after End", err, llapi.ErrClosed)
 
+	w.ok(unix.Setxattr(path, "user.x", nil, 0)) // so that the client asks again
 	attr, err := llapi.ReadHSMAttr(path)
 	w.ok(err)
 	dv, err := llapi.DataVersion(int(f.Fd()), llapi.ReadFlush)

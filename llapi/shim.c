@@ -22,7 +22,6 @@
 	F(llapi_hsm_action_end, 1)           \
 	F(llapi_hsm_action_get_dfid, 1)      \
 	F(llapi_hsm_action_get_fd, 1)        \
-	F(llapi_hsm_state_get, 1)            \
 	F(llapi_hsm_state_get_fd, 1)         \
 	F(llapi_hsm_state_set_fd, 1)         \
 	F(llapi_hsm_current_action, 1)       \
@@ -174,11 +173,6 @@ int shim_action_dfid(struct hsm_copyaction_private *hcp, void *fid)
 int shim_action_fd(struct hsm_copyaction_private *hcp)
 {
 	return api.llapi_hsm_action_get_fd(hcp);
-}
-
-int shim_state_get(const char *path, void *hus)
-{
-	return api.llapi_hsm_state_get(path, hus);
 }
 
 int shim_state_get_fd(int fd, void *hus)

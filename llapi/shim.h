@@ -31,7 +31,6 @@ int shim_end(struct hsm_copyaction_private *hcp, __u64 offset, __u64 length,
 int shim_action_dfid(struct hsm_copyaction_private *hcp, void *fid);
 int shim_action_fd(struct hsm_copyaction_private *hcp);
 
-int shim_state_get(const char *path, void *hus);
 int shim_state_get_fd(int fd, void *hus);
 int shim_state_set_fd(int fd, __u64 set, __u64 clear, __u32 archive);
 int shim_current_action(const char *path, void *hca);

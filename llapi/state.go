@@ -41,29 +41,33 @@ func DecodeState(b []byte) (State, error) {
 	}, nil
 }
 
-// GetState returns the HSM state of the file at path. It opens the file, which
-// the caller must be allowed to read; no restore is triggered by that.
-//
-// Errors: ENOTTY when it is not a file of a Lustre.
-//
-// Implements:
-//
-//	int llapi_hsm_state_get(const char *path, struct hsm_user_state *hus);
-func GetState(path string) (State, error) {
-	if err := Load(); err != nil {
-		return State{}, err
-	}
-	cpath := C.CString(path)
-	defer C.free(unsafe.Pointer(cpath))
-	var b [userStateSize]byte
-	rc := C.shim_state_get(cpath, unsafe.Pointer(&b[0]))
-	if err := check("llapi_hsm_state_get", int(rc)); err != nil {
-		return State{}, err
-	}
-	return DecodeState(b[:])
+// GetState is GetStateFD of the file at path, which is no symbolic link. It opens the
+// file, which the caller must be allowed to read; no restore is triggered by that.
+func GetState(path string) (state State, err error) {
+	err = onOpen(path, func(fd int) error {
+		state, err = GetStateFD(fd)
+		return err
+	})
+	return state, err
 }
 
-// GetStateFD is GetState of an open file.
+// onOpen does something with a file that is open for reading. That is enough to ask
+// for its HSM state, and to change it: the library's functions that take a path open
+// it for writing then, which takes a mount that can be written to, a right to the
+// file's data, and a program that nobody runs.
+func onOpen(path string, do func(fd int) error) error {
+	// Not O_NOATIME, which is for the owner: nothing is read.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written
+	return do(fd)
+}
+
+// GetStateFD returns the HSM state of an open file, as the metadata server has it.
+//
+// Errors: ENOTTY when it is not a file of a Lustre.
 //
 // Implements:
 //
@@ -80,18 +84,9 @@ func GetStateFD(fd int) (State, error) {
 	return DecodeState(b[:])
 }
 
-// SetState is SetStateFD of the file at path, which is no symbolic link. The library
-// has llapi_hsm_state_set for that, which opens the file for writing: that takes a
-// mount that can be written to, a right to the file's data, and a program that nobody
-// runs. To read is enough for Lustre.
+// SetState is SetStateFD of the file at path, which is no symbolic link.
 func SetState(path string, set, clr StateFlags, archiveID uint32) error {
-	// Not O_NOATIME, which is for the owner: nothing is read.
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer func() { _ = unix.Close(fd) }() // nothing was written
-	return SetStateFD(fd, set, clr, archiveID)
+	return onOpen(path, func(fd int) error { return SetStateFD(fd, set, clr, archiveID) })
 }
 
 // SetStateFD sets and clears HSM flags of an open file, and its archive id unless that
@@ -114,6 +109,10 @@ func SetStateFD(fd int, set, clr StateFlags, archiveID uint32) error {
 
 // HSMAttr is the content of the extended attribute trusted.hsm, where the
 // metadata server keeps a file's HSM state.
+//
+// A client keeps attributes, and the server tells it of no change of this one but by
+// setxattr, llapi_hsm_state_set and a release: what the end of an action or a write has
+// changed it may see ten minutes to an hour later. So flags are to be had by [GetState].
 type HSMAttr struct {
 	Flags       StateFlags
 	ArchiveID   uint64
@@ -137,9 +136,8 @@ func DecodeHSMAttr(b []byte) (HSMAttr, error) {
 	}, nil
 }
 
-// ReadHSMAttr reads trusted.hsm of the file at path, as root. The file is not
-// opened, which makes this a third of the price of GetState. A file that HSM
-// never touched has no attribute and gives the zero value.
+// ReadHSMAttr reads trusted.hsm of the file at path, as root, and as this client saw it
+// last. A file that HSM never touched has no attribute and gives the zero value.
 func ReadHSMAttr(path string) (HSMAttr, error) {
 	var b [256]byte
 	n, err := unix.Lgetxattr(path, hsmAttrName, b[:])
@@ -148,19 +146,6 @@ func ReadHSMAttr(path string) (HSMAttr, error) {
 		return HSMAttr{}, nil
 	case err != nil:
 		return HSMAttr{}, &os.PathError{Op: "lgetxattr " + hsmAttrName, Path: path, Err: err}
-	}
-	return DecodeHSMAttr(b[:n])
-}
-
-// ReadHSMAttrFD is [ReadHSMAttr] of an open file.
-func ReadHSMAttrFD(fd int) (HSMAttr, error) {
-	var b [256]byte
-	n, err := unix.Fgetxattr(fd, hsmAttrName, b[:])
-	switch {
-	case errors.Is(err, unix.ENODATA):
-		return HSMAttr{}, nil
-	case err != nil:
-		return HSMAttr{}, os.NewSyscallError("fgetxattr "+hsmAttrName, err)
 	}
 	return DecodeHSMAttr(b[:n])
 }

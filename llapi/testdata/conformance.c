@@ -129,7 +129,7 @@ static void state(const char *path)
 	int fd = open(path, O_RDONLY);
 
 	is("state into NULL", llapi_hsm_state_get_fd(fd, NULL), -EFAULT);
-	is("state", llapi_hsm_state_get(path, (void *)hus), 0);
+	is("state", llapi_hsm_state_get_fd(fd, (void *)hus), 0);
 	is("of an untouched file", hus[0], 0);
 	is("action", llapi_hsm_current_action(path, (void *)hca), 0);
 	is("state of no action", hca[0] != 0, 1);

@@ -82,3 +82,20 @@ func TestRemoveOfALostCopy(t *testing.T) {
 	e.wantNoBlob("f")
 	e.wantContent("f", content)
 }
+
+// TestWrittenAfterItsRestore: the client that restored a file goes on seeing it as
+// released in its attribute, for as long as it likes. What it says is not to be believed:
+// an archive that did would end well and have sent nothing.
+func TestWrittenAfterItsRestore(t *testing.T) {
+	e, _ := start(t)
+	content := randomBytes(100_000, 1)
+	e.released("f", content)
+	e.append("f", []byte("more"))
+	e.wantState("f", "(0x0000000b) exists dirty archived, archive_id:1")
+	e.hsm("archive", "f")
+	e.wantState("f", stateArchived)
+	content = append(content, "more"...)
+	e.wantBlob("f", content)
+	e.lfs("hsm_release", e.path("f"))
+	e.wantContent("f", content)
+}

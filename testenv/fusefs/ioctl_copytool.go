@@ -146,6 +146,7 @@ func (fs *FS) release(who state.Cred, r state.Request, fids []state.FID) error {
 	defer func() {
 		for _, fid := range fids {
 			fs.changed(fid)
+			fs.takeBack(fid)
 		}
 	}()
 	return fs.layouts.change(fids, func() error {

@@ -36,6 +36,7 @@ func (c *call) stateSet() error {
 	if in.Valid&lioc.SetArchiveID != 0 {
 		s.ArchiveID = &in.ArchiveID
 	}
+	defer c.m.fs.takeBack(c.fid)
 	return c.m.state.HSMStateSet(c.fid, c.cred(), s)
 }
 
@@ -54,6 +55,7 @@ func (c *call) importFile() error {
 		return err
 	}
 	defer c.m.fs.changed(c.fid)
+	defer c.m.fs.takeBack(c.fid)
 	return c.m.fs.layouts.change([]state.FID{c.fid}, func() error {
 		return c.m.state.Import(c.fid, c.cred(), state.Import{
 			Size: in.Size, UID: in.UID, GID: in.GID, Mode: in.Mode & 0o7777, ArchiveID: in.ArchiveID,
@@ -76,6 +78,7 @@ func (c *call) setDataVersion() error {
 	if err != nil {
 		return err
 	}
+	defer c.m.fs.takeBack(c.fid)
 	return c.m.state.SetDataVersion(c.fid, c.cred(), in.Version)
 }
 

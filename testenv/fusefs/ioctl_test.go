@@ -210,11 +210,25 @@ func TestStateSetAndDataVersion(t *testing.T) {
 		t.Error("data version is the same after a write")
 	}
 	b := make([]byte, 24)
-	if n, err := unix.Lgetxattr(l.Path("f"), "trusted.hsm", b); err != nil || n != 24 {
-		t.Fatalf("trusted.hsm: %d, %v", n, err)
+	attr := func() lioc.HSMAttr {
+		n, err := unix.Lgetxattr(l.Path("f"), "trusted.hsm", b)
+		must(t, err)
+		a, err := lioc.Decode[lioc.HSMAttr](b[:n])
+		must(t, err)
+		return a
 	}
-	if attr, _ := lioc.Decode[lioc.HSMAttr](b); attr.Flags != archived|lioc.HSDirty || attr.ArchiveID != 3 {
-		t.Errorf("trusted.hsm %+v", attr)
+	must(t, unix.Setxattr(l.Path("f"), "user.x", nil, 0))
+	if a := attr(); a.Flags != archived|lioc.HSDirty || a.ArchiveID != 3 {
+		t.Errorf("trusted.hsm %+v", a)
+	}
+	call(t, l.Path("f"), lioc.HSMStateSet, lioc.StateSet{Valid: lioc.ClearMask, ClearMask: lioc.HSDirty})
+	before := attr()
+	write(t, l.Path("f"), "changed again")
+	if got := call(t, l.Path("f"), lioc.HSMStateGet, lioc.UserState{}); got.States != archived|lioc.HSDirty {
+		t.Errorf("state after a write %+v", got)
+	}
+	if a := attr(); a != before || a.Flags != archived {
+		t.Errorf("trusted.hsm %+v, and a client has what it was, %+v", a, before)
 	}
 	write(t, l.Path("g"), "")
 	if _, err := unix.Lgetxattr(l.Path("g"), "trusted.hsm", b); !errors.Is(err, syscall.ENODATA) {

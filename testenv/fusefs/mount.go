@@ -24,6 +24,8 @@ type Mount struct {
 	server             *fuse.Server
 	passthrough        atomic.Bool // until the kernel refuses
 
+	hsm hsmCache
+
 	nextHandle atomic.Uint64
 	handles    sync.Map // of fuse handle to *file or *changelogFile
 
@@ -50,7 +52,7 @@ func (fs *FS) Mount(dir string) (*Mount, error) {
 	}
 	m := &Mount{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, state: fs.state, dir: dir, uuid: fs.state.NewClient(),
-		epoch: map[state.FID]uint8{}, backings: map[uint64]*backing{}, direct: map[uint64]int{}, writers: map[state.FID]int{},
+		hsm: hsmCache{values: map[state.FID]hsmValue{}}, epoch: map[state.FID]uint8{}, backings: map[uint64]*backing{}, direct: map[uint64]int{}, writers: map[state.FID]int{},
 	}
 	m.passthrough.Store(!fs.opt.NoPassthrough)
 	server, err := fuse.NewServer(m, dir, &fuse.MountOptions{

@@ -21,7 +21,12 @@ func (m *Mount) GetXAttr(_ <-chan struct{}, h *fuse.InHeader, name string, dest 
 	if h.NodeId == changelogNode {
 		return 0, fuse.ENOATTR
 	}
-	v, err := m.state.GetXattr(fidOf(h.NodeId), cred(h), name)
+	fid := fidOf(h.NodeId)
+	hsm, hsmErr := m.cachedHSM(fid)
+	v, err := m.state.GetXattr(fid, cred(h), name)
+	if name == hsmAttr && cred(h).Admin {
+		v, err = hsm, hsmErr
+	}
 	if err != nil {
 		return 0, status(err)
 	}
@@ -33,6 +38,7 @@ func (m *Mount) ListXAttr(_ <-chan struct{}, h *fuse.InHeader, dest []byte) (uin
 	if h.NodeId == changelogNode {
 		return 0, fuse.OK
 	}
+	_, _ = m.cachedHSM(fidOf(h.NodeId)) // to list is to read all
 	names, err := m.state.ListXattr(fidOf(h.NodeId), cred(h))
 	if err != nil {
 		return 0, status(err)
@@ -58,6 +64,7 @@ func (m *Mount) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string, da
 	}
 	// data is go-fuse's and used again for the next request.
 	v := append([]byte(nil), data...)
+	defer m.fs.takeBack(fidOf(in.NodeId))
 	return status(m.state.SetXattr(fidOf(in.NodeId), cred(&in.InHeader), name, v, int(in.Flags)))
 }
 
@@ -66,5 +73,6 @@ func (m *Mount) RemoveXAttr(_ <-chan struct{}, h *fuse.InHeader, name string) fu
 	if h.NodeId == changelogNode {
 		return fuse.EPERM
 	}
+	defer m.fs.takeBack(fidOf(h.NodeId))
 	return status(m.state.RemoveXattr(fidOf(h.NodeId), cred(h), name))
 }

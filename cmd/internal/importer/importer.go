@@ -201,7 +201,7 @@ func (r *run) complete(p string, info blobstore.Info, at blobstore.Attributes) (
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != info.Size {
 		return Exists, nil
 	}
-	state, err := llapi.ReadHSMAttr(where)
+	state, err := llapi.GetState(where)
 	if err != nil {
 		return Failed, err
 	}

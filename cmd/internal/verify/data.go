@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,13 +23,15 @@ var (
 type data struct {
 	file    *os.File // nil: released from the start
 	version uint64   // of the data when the comparison began
+	known   bool     // these are the data that were archived
 	gone    atomic.Bool
 }
 
 // openData opens a file to compare with. Opening does not restore it, reading
-// would: so a released one is not even opened.
-func openData(f *jobs.File) (*data, error) {
-	d := &data{}
+// would: so a released one is not even opened. untouched says that it has the time of
+// change that it had when it was archived.
+func openData(f *jobs.File, untouched bool) (*data, error) {
+	d := &data{known: untouched}
 	if f.State.Flags&llapi.HSReleased != 0 {
 		d.gone.Store(true)
 		return d, nil
@@ -42,9 +45,8 @@ func openData(f *jobs.File) (*data, error) {
 		d.close()
 		return nil, err
 	}
-	if d.hasData() && d.version != f.State.DataVersion {
-		d.close()
-		return nil, errChanged
+	if archived, err := f.ArchivedVersion(); err == nil && d.version == archived {
+		d.known = true
 	}
 	return d, nil
 }
@@ -64,7 +66,7 @@ func (d *data) hasData() bool {
 	if d.released() {
 		return false
 	}
-	state, err := llapi.ReadHSMAttrFD(int(d.file.Fd()))
+	state, err := llapi.GetStateFD(int(d.file.Fd()))
 	if err != nil || state.Flags&llapi.HSReleased != 0 {
 		d.gone.Store(true)
 	}
@@ -100,8 +102,8 @@ func (d *data) compare(mine, theirs []byte, offset int64) error {
 	case bytes.Equal(mine, theirs):
 		return nil
 	}
-	if err := d.unchanged(); err != nil {
-		return err
+	if err := d.unchanged(); err != nil || !d.known {
+		return cmp.Or(err, errChanged)
 	}
 	first := 0
 	for mine[first] == theirs[first] {

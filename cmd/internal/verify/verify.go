@@ -221,15 +221,19 @@ func (c *comparison) described(info blobstore.Info) bool {
 // sameArchive tells whether the copy is of the archive that Lustre means. A restore
 // gives the data another version; then the time of the last change tells.
 func (c *comparison) sameArchive(info blobstore.Info) bool {
-	if c.file.State.DataVersion == c.id.DataVersion {
-		return true
-	}
-	at, err := blobstore.ParseAttributes(info.Metadata)
-	if err == nil && at.ModTime.Unix() == c.file.ModTime.Unix() {
+	version, err := c.file.ArchivedVersion()
+	if err == nil && version == c.id.DataVersion || c.isUntouched(info) {
 		return true
 	}
 	c.decide(Superseded, severity.Warning, "neither data version nor time of change are those of the copy: another copytool may have archived it since, or somebody set its time; --deep compares the data, where Lustre has them")
 	return false
+}
+
+// isUntouched tells whether the file has the time of change that it had when the blob
+// was made of it.
+func (c *comparison) isUntouched(info blobstore.Info) bool {
+	at, err := blobstore.ParseAttributes(info.Metadata)
+	return err == nil && at.ModTime.Unix() == c.file.ModTime.Unix()
 }
 
 // read reads the blob, and tells whether its bytes are right.
@@ -250,7 +254,7 @@ func (c *comparison) read(ctx context.Context, store Store, info blobstore.Info)
 // compare tells also whether the bytes are proved to be right: by a checksum, or by
 // those of the file.
 func (c *comparison) compare(ctx context.Context, store Store, info blobstore.Info) (proved bool, err error) {
-	data, err := openData(c.file)
+	data, err := openData(c.file, c.isUntouched(info))
 	if err != nil {
 		return false, err
 	}

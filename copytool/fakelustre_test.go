@@ -48,6 +48,7 @@ type fakeLustre struct {
 	begun    int // restores
 	free     int64
 	refuse   func(lov []byte) error // a layout
+	usual    []byte                 // layout of files that get none by SetLayout
 	onSet    func(fid llapi.FID, name string)
 	onReport func(it llapi.ActionItem) // of progress
 }
@@ -239,6 +240,9 @@ func (l *fakeLustre) List(r Ref) ([]string, error) {
 func (l *fakeLustre) Get(r Ref, name string) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if r.File != nil && name == layoutXattr && l.byData(r.File).layout != nil {
+		return bytes.Clone(l.byData(r.File).layout), nil
+	}
 	f, err := l.file(r.FID)
 	if err != nil {
 		return nil, err
@@ -483,7 +487,7 @@ func (s *fakeSession) Close() error {
 	return nil
 }
 
-func (s *fakeSession) Begin(it llapi.ActionItem, _, _ int) (Action, error) {
+func (s *fakeSession) Begin(it llapi.ActionItem, _, flags int) (Action, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -505,6 +509,9 @@ func (s *fakeSession) Begin(it llapi.ActionItem, _, _ int) (Action, error) {
 		a.file = s.newFile()
 		s.put(a.file, "")
 		s.begun++
+		if flags&llapi.OpenDelayCreate == 0 {
+			a.file.layout = s.usual
+		}
 	}
 	s.open.Add(1)
 	return a, nil

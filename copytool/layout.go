@@ -2,6 +2,7 @@ package copytool
 
 import (
 	"encoding/binary"
+	"iter"
 	"slices"
 )
 
@@ -30,7 +31,8 @@ const (
 	compCount     = 14 // offset of a u16
 	compEntries   = 32 // offset of the first
 	compEntrySize = 48
-	compOffset    = 24 // in an entry, a u32: where in the whole the component's own layout is
+	compEnd       = 16 // in an entry, a u64: where the component's part of the file ends
+	compOffset    = 24 // a u32: where in the whole the component's own layout is
 )
 
 // layoutTemplate makes of a file's layout the one for a new file: the same
@@ -63,21 +65,43 @@ func plainTemplate(lov []byte, size int) []byte {
 // will refuse.
 func compositeTemplate(lov []byte) []byte {
 	t := slices.Clone(lov)
-	if len(t) < compEntries {
-		return t
-	}
-	entries := t[compEntries:]
-	for range binary.LittleEndian.Uint16(t[compCount:]) {
-		if len(entries) < compEntrySize {
-			break
-		}
-		at := binary.LittleEndian.Uint32(entries[compOffset:])
-		if at <= uint32(len(t)) && isPlain(t[at:]) {
-			unbind(t[at:])
-		}
-		entries = entries[compEntrySize:]
+	for _, plain := range components(t) {
+		unbind(plain)
 	}
 	return t
+}
+
+// components yields the entries of a layout in several components, each with the
+// component's own layout.
+func components(lov []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(entry, plain []byte) bool) {
+		if len(lov) < compEntries || binary.LittleEndian.Uint32(lov) != lovMagicComposite {
+			return
+		}
+		entries := lov[compEntries:]
+		for range binary.LittleEndian.Uint16(lov[compCount:]) {
+			if len(entries) < compEntrySize {
+				return
+			}
+			at := binary.LittleEndian.Uint32(entries[compOffset:])
+			if at <= uint32(len(lov)) && isPlain(lov[at:]) && !yield(entries[:compEntrySize], lov[at:]) {
+				return
+			}
+			entries = entries[compEntrySize:]
+		}
+	}
+}
+
+// sizeOnMDT is how many bytes of a file the layout puts on the metadata target: only
+// the first component can be there.
+func sizeOnMDT(lov []byte) uint64 {
+	for entry, plain := range components(lov) {
+		if binary.LittleEndian.Uint32(plain[lovPattern:])&lovOverMDT == 0 {
+			return 0
+		}
+		return binary.LittleEndian.Uint64(entry[compEnd:])
+	}
+	return 0
 }
 
 func isPlain(lov []byte) bool {

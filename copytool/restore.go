@@ -54,12 +54,7 @@ func (j *job) releasedSize() (int64, error) {
 
 // fill makes the nameless file, if there is none yet, and writes the copy into it.
 func (j *job) fill(ctx context.Context, p *place, layout []byte) error {
-	if j.action == nil {
-		if err := j.beginRestore(layout != nil); err != nil {
-			return err
-		}
-	}
-	if err := j.stripe(layout); err != nil {
+	if err := j.makeFile(layout); err != nil {
 		return err
 	}
 	if err := j.fetch(ctx, p); err != nil {
@@ -88,6 +83,39 @@ func (j *job) layoutFor(ctx context.Context, p *place) []byte {
 	return layoutTemplate(attributesOf(info).Layout)
 }
 
+// makeFile makes the nameless file, if there is none yet. Lustre refuses at the end,
+// when all is done, to give a file that has no data on the metadata target a layout
+// that puts some there, or another number of bytes (mdd_swap_layouts): an imported file
+// that was archived from such a layout, or is in a directory that has it.
+func (j *job) makeFile(layout []byte) error {
+	if layout != nil && !j.takes(layout) {
+		layout = defaultLayout()
+	}
+	if j.action == nil {
+		if err := j.beginRestore(layout != nil); err != nil {
+			return err
+		}
+	}
+	if layout != nil {
+		return j.stripe(layout)
+	}
+	if theirs, err := j.fs.Get(Ref{File: j.file}, layoutXattr); err == nil && !j.takes(theirs) {
+		j.abandon()
+		return j.makeFile(defaultLayout())
+	}
+	return nil
+}
+
+// takes tells whether the file can be given the layout.
+func (j *job) takes(layout []byte) bool {
+	size := sizeOnMDT(layout)
+	if size == 0 {
+		return true
+	}
+	now, err := j.fs.Get(Ref{FID: j.t.fid}, layoutXattr)
+	return err == nil && sizeOnMDT(now) == size
+}
+
 func (j *job) beginRestore(hasLayout bool) error {
 	mdt, err := j.fs.MDTIndex(j.t.fid)
 	if err != nil {
@@ -103,9 +131,6 @@ func (j *job) beginRestore(hasLayout bool) error {
 // stripe gives the nameless file its layout, if it has none yet, and the file system's
 // default in place of one that Lustre refuses: without any it takes no data.
 func (j *job) stripe(layout []byte) error {
-	if layout == nil {
-		return nil
-	}
 	err := j.fs.SetLayout(j.file, layout)
 	if err == nil || errors.Is(err, syscall.EEXIST) {
 		return nil

@@ -99,6 +99,38 @@ func TestRestoreWhereTheLayoutIsRefused(t *testing.T) {
 	}
 }
 
+// TestRestoreWhereTheDirectoryHasAnotherLayout: files that are made there have data on
+// the metadata target, and the released one has none.
+func TestRestoreWhereTheDirectoryHasAnotherLayout(t *testing.T) {
+	onMDT := composite(defaultLayout(), defaultLayout())
+	binary.LittleEndian.PutUint64(onMDT[compEntries+compEnd:], 1<<16)
+	binary.LittleEndian.PutUint32(onMDT[binary.LittleEndian.Uint32(onMDT[compEntries+compOffset:])+lovPattern:], lovOverMDT)
+	for _, tt := range []struct {
+		name        string
+		usual, file []byte
+		want        []byte
+		begun       int
+	}{
+		{"plain", defaultLayout(), nil, defaultLayout(), 1},
+		{"on the metadata target", onMDT, nil, defaultLayout(), 2},
+		{"both on the metadata target", onMDT, onMDT, onMDT, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			fid := r.released("f", "content")
+			if tt.file != nil {
+				r.setXattr(fid, layoutXattr, string(tt.file))
+			}
+			r.usual = tt.usual
+			r.restore(fid)
+			r.wantContent(fid, "content")
+			if got := r.files[fid].layout; !slices.Equal(got, tt.want) || r.begun != tt.begun {
+				t.Errorf("layout %x after %d files, want %x after %d", got, r.begun, tt.want, tt.begun)
+			}
+		})
+	}
+}
+
 // TestRestoreIsStripedWhenThereIsRoom: it had begun by then, without a layout.
 func TestRestoreIsStripedWhenThereIsRoom(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

@@ -17,6 +17,7 @@ const (
 	lovMagicComposite = 0x0BD60BD0
 
 	lovRAID0    = 1
+	lovMDT      = 0x100      // in the pattern: data on the metadata target
 	lovReleased = 0x80000000 // in the pattern: the data are not here
 
 	lovSizeV1     = 32
@@ -135,6 +136,19 @@ func parseComposite(v []byte) ([]byte, error) {
 		}
 	}
 	return slices.Clone(v), nil
+}
+
+// sizeOnMDT is how many bytes of the file are on the metadata target, by its layout: only
+// the first of several components can put some there.
+func (i *inode) sizeOnMDT() uint64 {
+	if i.extra == nil || len(i.extra.lov) == 0 || le.Uint32(i.extra.lov) != lovMagicComposite {
+		return 0
+	}
+	entry := i.extra.lov[lovCompHeader:]
+	if le.Uint32(i.extra.lov[le.Uint32(entry[24:])+4:])&lovMDT == 0 {
+		return 0
+	}
+	return le.Uint64(entry[16:])
 }
 
 // setLayout gives a layout to a file that was created without one. EEXIST for a

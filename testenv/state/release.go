@@ -68,10 +68,14 @@ func (fs *FS) hollowOut(i *inode) {
 }
 
 // swapIn gives file i the data of volatile file v, and v nothing: the last step
-// of a restore. Owner, mode, times and xattrs of i stay.
+// of a restore. Owner, mode, times and xattrs of i stay. EOPNOTSUPP for a layout that
+// puts data on the metadata target where i has none, or not as many.
 func (fs *FS) swapIn(i, v *inode) error {
 	if !v.regular() || v == i {
 		return syscall.EINVAL
+	}
+	if size := v.sizeOnMDT(); size > 0 && size != i.sizeOnMDT() {
+		return syscall.EOPNOTSUPP
 	}
 	if v.obj == 0 {
 		if err := fs.needObject(v); err != nil {

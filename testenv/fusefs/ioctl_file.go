@@ -58,7 +58,7 @@ func (c *call) importFile() error {
 	defer c.m.fs.takeBack(c.fid)
 	return c.m.fs.layouts.change([]state.FID{c.fid}, func() error {
 		return c.m.state.Import(c.fid, c.cred(), state.Import{
-			Size: in.Size, UID: in.UID, GID: in.GID, Mode: in.Mode & 0o7777, ArchiveID: in.ArchiveID,
+			Size: in.Size, UID: in.UID, GID: in.GID, Mode: in.Mode & 0o777, ArchiveID: in.ArchiveID,
 			Atime: time.Unix(int64(in.Atime), int64(in.AtimeNsec)), Mtime: time.Unix(int64(in.Mtime), int64(in.MtimeNsec)),
 		})
 	})

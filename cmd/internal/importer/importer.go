@@ -227,7 +227,7 @@ const unknownMode = 0o600
 
 func statOf(info blobstore.Info, at blobstore.Attributes) llapi.ImportStat {
 	st := llapi.ImportStat{
-		UID: at.UID, GID: at.GID, Mode: unix.S_IFREG | at.Mode&0o7777, Size: info.Size, ModTime: at.ModTime, AccessTime: at.AccessTime,
+		UID: at.UID, GID: at.GID, Mode: unix.S_IFREG | at.Mode&0o777, Size: info.Size, ModTime: at.ModTime, AccessTime: at.AccessTime,
 	}
 	if at.ModTime.IsZero() {
 		st.ModTime = info.Modified
@@ -243,6 +243,9 @@ func statOf(info blobstore.Info, at blobstore.Attributes) llapi.ImportStat {
 
 // describe puts on a file what goes with its data, and last which blob is its copy.
 func (r *run) describe(where string, info blobstore.Info, at blobstore.Attributes) error {
+	if err := setHighBits(where, at.Mode); err != nil {
+		return fmt.Errorf("set the mode: %w", err)
+	}
 	for name, value := range at.Xattrs {
 		if !copytool.IsUserXattr(name) {
 			continue // whoever wrote the blob may not say what the system thinks of the file
@@ -259,6 +262,19 @@ func (r *run) describe(where string, info blobstore.Info, at blobstore.Attribute
 		return fmt.Errorf("set %s: %w", copytool.IdentityXattr, err)
 	}
 	return nil
+}
+
+// setHighBits sets what Lustre's import leaves out of a mode: set-user-id, set-group-id,
+// and the sticky bit. Whoever may write to the directory can put a link in the file's place.
+func setHighBits(where string, mode uint32) error {
+	if mode&0o7000 == 0 {
+		return nil
+	}
+	fd, err := unix.Open(where, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Fchmod(fd, mode&0o7777), unix.Close(fd))
 }
 
 // directory makes a directory with its owner and mode. One that exists stays as it is.

@@ -29,6 +29,10 @@ func (j *job) doArchive(ctx context.Context) error {
 		j.setPath(src.paths[0])
 		return nil // its data are in the container only, as they were archived
 	}
+	if err := j.archivable(); err != nil {
+		j.setPath(src.paths[0])
+		return err
+	}
 	path, name, err := j.chooseName(src)
 	if err != nil {
 		return err

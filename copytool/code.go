@@ -36,6 +36,7 @@ const (
 	Throttled            Code = "Throttled"            // the account is busy; it is tried again when asked
 	AuthFailed           Code = "AuthFailed"           // the credential is refused
 	PermissionDenied     Code = "PermissionDenied"     // Lustre denies it to this process
+	Encrypted            Code = "Encrypted"            // this client's library would not restore it
 	NoSpace              Code = "NoSpace"              // no space in Lustre
 	QuotaExceeded        Code = "QuotaExceeded"        // over quota in Lustre
 	NoArchiveConfigured  Code = "NoArchiveConfigured"  // no container for this archive id or this copy
@@ -87,6 +88,7 @@ var verdicts = map[Code]Verdict{
 	Throttled:            {Errno: syscall.EAGAIN, Retry: true},
 	AuthFailed:           {Errno: syscall.EACCES},
 	PermissionDenied:     {Errno: syscall.EPERM},
+	Encrypted:            {Errno: syscall.ENOKEY},
 	NoSpace:              {Errno: syscall.ENOSPC},
 	QuotaExceeded:        {Errno: syscall.EDQUOT},
 	NoArchiveConfigured:  {Errno: syscall.ENXIO},

@@ -46,6 +46,7 @@ func TestVerdicts(t *testing.T) {
 		Throttled:            {Errno: syscall.EAGAIN, Retry: true},
 		AuthFailed:           {Errno: syscall.EACCES},
 		PermissionDenied:     {Errno: syscall.EPERM},
+		Encrypted:            {Errno: syscall.ENOKEY},
 		NoSpace:              {Errno: syscall.ENOSPC},
 		QuotaExceeded:        {Errno: syscall.EDQUOT},
 		NoArchiveConfigured:  {Errno: syscall.ENXIO},
@@ -146,6 +147,25 @@ func TestVerdictFor(t *testing.T) {
 	} {
 		if v := VerdictFor(tt.err); v.Code != tt.code || v.Errno != tt.errno {
 			t.Errorf("VerdictFor(%v) = %+v, want %s, %v", tt.err, v, tt.code, tt.errno)
+		}
+	}
+}
+
+func TestKindError(t *testing.T) {
+	for _, tt := range []struct {
+		attributes uint64
+		restores   bool
+		want       Code
+	}{
+		{0, false, OK},
+		{unix.STATX_ATTR_COMPRESSED, false, OK},
+		{unix.STATX_ATTR_IMMUTABLE, true, PermissionDenied},
+		{unix.STATX_ATTR_APPEND, true, PermissionDenied},
+		{unix.STATX_ATTR_ENCRYPTED, false, Encrypted},
+		{unix.STATX_ATTR_ENCRYPTED, true, OK},
+	} {
+		if got := VerdictFor(kindError(tt.attributes, tt.restores)).Code; got != tt.want {
+			t.Errorf("attributes %#x: %s, want %s", tt.attributes, got, tt.want)
 		}
 	}
 }

@@ -1,0 +1,39 @@
+package copytool
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"lhsm-azblob/llapi"
+)
+
+// keepsKeys is a function of the library that came with the release, 2.16, in which the
+// nameless file of a restore has the encryption context of the file.
+const keepsKeys = "llapi_root_path_open"
+
+// archivable fails for files that an archive could not record, or a restore not bring
+// back, before anything is sent.
+func (j *job) archivable() error {
+	var st unix.Statx_t
+	err := control(j.file, func(fd int) error {
+		return unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, 0, &st)
+	})
+	if err != nil {
+		return fmt.Errorf("statx: %w", err)
+	}
+	return kindError(st.Attributes, llapi.Has(keepsKeys))
+}
+
+// kindError judges by the attributes of statx.
+func kindError(attributes uint64, restoresEncrypted bool) error {
+	switch {
+	case attributes&unix.STATX_ATTR_IMMUTABLE != 0:
+		return failf(PermissionDenied, "the file is immutable, so nobody can note on it where its copy is; take that away (chattr -i), or exclude it (lfs hsm_set --noarchive)")
+	case attributes&unix.STATX_ATTR_APPEND != 0:
+		return failf(PermissionDenied, "the file is append-only, so nobody can note on it where its copy is; take that away (chattr -a), or exclude it (lfs hsm_set --noarchive)")
+	case attributes&unix.STATX_ATTR_ENCRYPTED != 0 && !restoresEncrypted:
+		return failf(Encrypted, "the file is encrypted, and before Lustre 2.16 liblustreapi restores such a file under another key; update the mover's client")
+	}
+	return nil
+}

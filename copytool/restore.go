@@ -89,6 +89,7 @@ func (j *job) layoutFor(ctx context.Context, p *place) []byte {
 // that was archived from such a layout, or is in a directory that has it.
 func (j *job) makeFile(layout []byte) error {
 	if layout != nil && !j.takes(layout) {
+		j.log.Debug("the file had data on the metadata target; they come back to the others")
 		layout = defaultLayout()
 	}
 	if j.action == nil {

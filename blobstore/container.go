@@ -112,6 +112,9 @@ type Info struct {
 	Modified   time.Time
 	Tier       string            // "Hot", "Cool", "Cold", "Archive"; empty where unknown
 	Metadata   map[string]string // keys in lower case
+	// Unfinished is a blob that a copy has not made, or not yet: what it will hold it
+	// says already. Stat alone tells.
+	Unfinished bool
 }
 
 // Stat returns what is known of a blob without reading it.
@@ -134,6 +137,8 @@ func (c *Container) stat(ctx context.Context, n Name) (Info, blob.GetPropertiesR
 		Size:      deref(p.ContentLength),
 		Modified:  deref(p.LastModified),
 		Tier:      deref(p.AccessTier),
+
+		Unfinished: p.CopyStatus != nil && *p.CopyStatus != blob.CopyStatusTypeSuccess,
 	}
 	info.setMetadata(p.Metadata)
 	return info, p, nil

@@ -187,6 +187,15 @@ func TestCopyIsAwaited(t *testing.T) {
 		t.Errorf("copy after %d looks: %+v, %v", looks, info, err)
 	}
 
+	looks = 0
+	if info, err := c.Stat(t.Context(), "b"); err != nil || !info.Unfinished {
+		t.Errorf("while it is pending: %+v, %v", info, err)
+	}
+	looks = 4
+	if info, err := c.Stat(t.Context(), "b"); err != nil || info.Unfinished {
+		t.Errorf("when it is done: %+v, %v", info, err)
+	}
+
 	looks = -1000
 	ctx, cancel := context.WithCancel(t.Context())
 	var aborted atomic.Bool

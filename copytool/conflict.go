@@ -197,8 +197,10 @@ func (a *Agent) belongsTo(info blobstore.Info, owner llapi.FID) bool {
 	return at.FSName == a.o.FSName && sameFID(at.FID, owner)
 }
 
+// isCopyOf tells whether a blob is a copy of another, and complete: as long as it is not,
+// the other must stay as it is.
 func (a *Agent) isCopyOf(there, info blobstore.Info, owner llapi.FID) bool {
-	return a.belongsTo(there, owner) && there.Size == info.Size && there.HasCRC64 && info.HasCRC64 && there.CRC64 == info.CRC64 &&
+	return !there.Unfinished && a.belongsTo(there, owner) && there.Size == info.Size && there.HasCRC64 && info.HasCRC64 && there.CRC64 == info.CRC64 &&
 		attributesOf(there).DataVersion == attributesOf(info).DataVersion
 }
 

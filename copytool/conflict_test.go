@@ -2,6 +2,7 @@ package copytool
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -76,6 +77,43 @@ func TestReuseOfAPath(t *testing.T) {
 
 // TestReuseThatFails leaves the first file's blob at the name that the second
 // wanted. The first one's next archive deletes it.
+// TestUnfinishedCopy: a copy that a mover has started before it died says already what it
+// will hold, and does not hold it. The one it is made of stays until there is another.
+func TestUnfinishedCopy(t *testing.T) {
+	r := newRig(t)
+	old := r.released("a", "old")
+	r.rename(old, "b")
+	r.store.mu.Lock()
+	pending := *r.store.blobs["a"]
+	pending.etag, pending.unfinished, pending.content = "pending", true, "???"
+	pending.md = maps.Clone(pending.md)
+	r.store.blobs["b"] = &pending
+	r.store.mu.Unlock()
+	r.archive(r.write("a", "new"))
+	r.wantBlob("a", "new")
+	if id := r.identity(old); id.Blob.Name == "b" || id.Blob.Name == "a" {
+		t.Errorf("the old file's copy is %+v", id.Blob)
+	}
+	r.restore(old)
+	r.wantContent(old, "old")
+}
+
+// TestUnfinishedCopyOfOurs is no copy of the file itself either.
+func TestUnfinishedCopyOfOurs(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "content")
+	r.archive(fid)
+	r.setXattr(fid, IdentityXattr, "")
+	puts := len(r.store.log())
+	r.store.mu.Lock()
+	r.store.blobs["f"].unfinished = true
+	r.store.mu.Unlock()
+	r.archive(fid)
+	if log := r.store.log(); !slices.ContainsFunc(log[puts:], func(line string) bool { return strings.HasPrefix(line, "put ") }) {
+		t.Errorf("nothing was sent: %q", log[puts:])
+	}
+}
+
 func TestReuseThatFails(t *testing.T) {
 	r := newRig(t)
 	first := r.write("a", "first")

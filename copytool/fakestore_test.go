@@ -40,6 +40,8 @@ type fakeBlob struct {
 	etag    string
 	md      map[string]string
 	zeros   int
+
+	unfinished bool
 }
 
 func newFakeStore(t *testing.T) *fakeStore {
@@ -53,6 +55,7 @@ func (b *fakeBlob) info(n blobstore.Name) blobstore.Info {
 		Name: n, ETag: b.etag, Size: int64(len(b.content)), CRC64: crc64.Checksum([]byte(b.content), crcTable), HasCRC64: b.md["lhsm_crc64"] != "",
 		ZeroBlocks: b.zeros,
 		Metadata:   maps.Clone(b.md),
+		Unfinished: b.unfinished,
 	}
 }
 

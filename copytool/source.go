@@ -136,7 +136,7 @@ func (j *job) unchanged(s *source) error {
 // holdsContent tells whether a blob that says it is this file's holds what the
 // file holds now.
 func (s *source) holdsContent(info blobstore.Info, at blobstore.Attributes) bool {
-	return at.DataVersion == s.version && info.Size == s.attr.Size && sameTime(at.ModTime, s.attr.Modified)
+	return !info.Unfinished && at.DataVersion == s.version && info.Size == s.attr.Size && sameTime(at.ModTime, s.attr.Modified)
 }
 
 // sameTime leaves out what metadata may not hold: fractions of a second.

@@ -20,11 +20,13 @@ import (
 // Reading a file can take as long as the restore of that very file, and the restore
 // needs a buffer. So what files are read into is never all there is.
 type memory struct {
-	capacity int64 // bytes; the gates' can be less, see occupy
+	capacity int64 // bytes; the gates' can be less
 	gate     gate
 	sources  gate // the part of it that files are read into
 
 	mu        sync.Mutex // guards what follows
+	occupied  int64      // see occupy
+	bound     int64      // see limit; 0: none
 	idle      map[int][][]byte
 	idleBytes int64
 	trim      *time.Timer // frees idle buffers; armed when the last one comes back
@@ -45,18 +47,36 @@ type buffer struct {
 
 func newMemory(capacity int64) *memory {
 	m := &memory{capacity: capacity, idle: map[int][][]byte{}}
-	m.occupy(0)
+	m.resize()
 	return m
 }
 
 // occupy leaves so many bytes of the memory to others, but not more than half of it.
 // What is lent beyond that stays so until it comes back.
 func (m *memory) occupy(bytes int64) {
-	left := m.capacity - min(bytes, m.capacity/2)
-	m.gate.resize(left)
-	m.sources.resize(left * 3 / 4)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.occupied = bytes
+	m.resize()
+}
+
+// limit bounds what is lent, 0 being no bound but the capacity. A buffer larger than that
+// is lent when no other is.
+func (m *memory) limit(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bound = bytes
+	m.resize()
+}
+
+// resize is called with mu held.
+func (m *memory) resize() {
+	left := m.capacity - min(m.occupied, m.capacity/2)
+	if m.bound > 0 {
+		left = min(left, m.bound)
+	}
+	m.gate.resize(left)
+	m.sources.resize(left * 3 / 4)
 	m.makeRoom()
 }
 

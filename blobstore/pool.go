@@ -134,6 +134,8 @@ func (p *Pool) SetLimits(transfers int, bytesPerSecond int64) {
 	n := int64(PoolOptions{Transfers: transfers}.withDefaults().Transfers)
 	p.transfers.Store(n)
 	p.bandwidth.set(bytesPerSecond)
+	// What is in memory is sent within the time that a request may wait.
+	p.memory.limit(bytesPerSecond * int64(signedFor/time.Second) / 2)
 	// Each that blocks holds a thread, and a file system that hangs would let there be
 	// as many as there are buffers. Reads can wait for a restore, so for writes.
 	p.reads.resize(n)

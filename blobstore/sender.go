@@ -72,7 +72,7 @@ type sender struct{ pool *Pool }
 // Do implements policy.Transporter. The slot is held until the answer has been
 // read or closed.
 func (s sender) Do(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
+	ctx, signed := req.Context(), time.Now()
 	c := callOf(ctx)
 	if err := s.pool.slots.acquire(ctx, 1, c.bytes); err != nil {
 		return nil, err
@@ -80,6 +80,10 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 	if err := s.pool.pause.wait(ctx); err != nil {
 		s.pool.slots.release(1)
 		return nil, err
+	}
+	if time.Since(signed) > signedFor {
+		s.pool.slots.release(1)
+		return nil, errWaited
 	}
 	s.prepare(req, c)
 	x := &exchange{pool: s.pool, request: req, sent: time.Now(), event: RequestEvent{Op: c.op, Try: int(c.tries.Add(1)), Sent: max(req.ContentLength, 0)}}
@@ -97,6 +101,12 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// signedFor is how long a request may wait for its turn: it is signed before it comes
+// here, and the service takes it for 15 minutes. After this the SDK signs another.
+const signedFor = 5 * time.Minute
+
+var errWaited = errors.New("the request has waited too long for its turn, and is signed anew")
 
 // isForeign reports whether an answer is that of a proxy, a firewall or a login
 // page: it lacks what every answer of the service has. Nothing that it says is

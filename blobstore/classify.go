@@ -64,6 +64,7 @@ var kindOfCode = map[bloberror.Code]error{
 
 	bloberror.InvalidResourceName: ErrName,
 	bloberror.InvalidURI:          ErrName,
+	"PathIsTooDeep":               ErrName, // of a hierarchical namespace, at 60 directories or so
 }
 
 // kindOfStatus is for answers whose code is not in the table: of a proxy, or of

@@ -69,6 +69,8 @@ func refusalHint(cause error) string {
 	case !errors.As(cause, &s):
 	case s.Status == http.StatusRequestEntityTooLarge:
 		return "the service, or a proxy before it, takes no requests of that size; lower the block size"
+	case s.Code == "InvalidBlobOrBlock":
+		return "blocks of another tool's unfinished upload are in the way; a blob that is put there and deleted, or a week, takes them away"
 	case bloberror.Code(s.Code) == bloberror.BlockCountExceedsLimit:
 		return "blocks of uploads that failed fill the name; a blob that is put there, or a week, takes them away"
 	}

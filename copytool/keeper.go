@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lhsm-azblob/llapi"
 )
 
@@ -70,27 +68,12 @@ func startKeeper(ct *llapi.Copytool, lock *MountLock, args []string) (*keeper, e
 	cmd.Env = keeperEnvironment(os.Environ())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what kills the group of the one spares the other
 	cmd.ExtraFiles = []*os.File{pipe, r, lock.file}
-	keepFromChildren()
+	llapi.KeepFromChildren()
 	if err := cmd.Start(); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("start a keeper: %w", err)
 	}
 	return &keeper{cmd, w}, ct.Unblock() // handing a file to a child makes it block, also for us
-}
-
-// keepFromChildren marks all that is open: the library opens the files of actions without
-// O_CLOEXEC, and a keeper of a registration that is renewed would hold them, and what
-// space they take, for as long as it lives.
-func keepFromChildren() {
-	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return
-	}
-	for _, entry := range open {
-		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
-		}
-	}
 }
 
 // keeperEnvironment leaves a keeper only what Go's runtime reads. It needs no

@@ -1,7 +1,6 @@
 package copytool
 
 import (
-	"errors"
 	"os"
 	"strings"
 
@@ -10,15 +9,9 @@ import (
 	"lhsm-azblob/llapi"
 )
 
-// maxXattr is the largest value, and list of names, that Linux knows.
-const maxXattr = 64 << 10
-
-// usualXattr is what most values fit into, so that they take one call.
-const usualXattr = 2 << 10
-
 // List implements [Xattrs].
 func (m *Mount) List(r Ref) ([]string, error) {
-	b, err := readAll(func(buf []byte) (n int, err error) {
+	b, err := llapi.ReadXattr(func(buf []byte) (n int, err error) {
 		err = m.on(r, "listxattr",
 			func(fd int) error { n, err = unix.Flistxattr(fd, buf); return err },
 			func(path string) error { n, err = unix.Llistxattr(path, buf); return err })
@@ -32,7 +25,7 @@ func (m *Mount) List(r Ref) ([]string, error) {
 
 // Get implements [Xattrs].
 func (m *Mount) Get(r Ref, name string) ([]byte, error) {
-	return readAll(func(buf []byte) (n int, err error) {
+	return llapi.ReadXattr(func(buf []byte) (n int, err error) {
 		err = m.on(r, "getxattr "+name,
 			func(fd int) error { n, err = unix.Fgetxattr(fd, name, buf); return err },
 			func(path string) error { n, err = unix.Lgetxattr(path, name, buf); return err })
@@ -67,18 +60,4 @@ func (m *Mount) on(r Ref, op string, byFile func(fd int) error, byPath func(path
 		return &os.PathError{Op: op, Path: path, Err: err}
 	}
 	return nil
-}
-
-// readAll reads with a usual buffer, and with the largest if that is not enough.
-func readAll(read func(buf []byte) (int, error)) ([]byte, error) {
-	buf := make([]byte, usualXattr)
-	n, err := read(buf)
-	if errors.Is(err, unix.ERANGE) {
-		buf = make([]byte, maxXattr)
-		n, err = read(buf)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return buf[:n], nil
 }

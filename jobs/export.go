@@ -21,7 +21,7 @@ import (
 // What cannot go is put aside, in the table; see park.
 //
 // Files are followed by their FIDs, since people rename them, and by their HSM
-// state, which is cheap to read. The coordinator is asked only about a request
+// state, which is cheap to have. The coordinator is asked only about a request
 // that takes suspiciously long, since it reads its whole log for an answer.
 //
 // All of it is one goroutine's; what it waits for are calls of the file system.

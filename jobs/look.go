@@ -74,15 +74,11 @@ func (l *looker) look(ctx context.Context, b *batch) (sighting, error) {
 }
 
 func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) error {
-	if e.typ != unix.DT_REG && e.typ != unix.DT_UNKNOWN {
+	if e.typ != unix.DT_REG && (e.typ != unix.DT_UNKNOWN || !isRegular(b.dir.fd(), e.name)) {
 		s.skip(SkipNotRegular, 0)
 		return nil
 	}
-	if e.typ == unix.DT_UNKNOWN && !isRegular(b.dir.fd(), e.name) {
-		s.skip(SkipNotRegular, 0)
-		return nil
-	}
-	fd, err := openToAsk(b.dir.fd(), e.name)
+	fd, err := llapi.OpenToAsk(b.dir.fd(), e.name)
 	if err != nil {
 		return err
 	}

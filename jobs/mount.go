@@ -50,12 +50,6 @@ func (m *mount) close() {
 // path is where a file is, whatever its name.
 func (m *mount) path(f llapi.FID) string { return llapi.PathAt(int(m.fids.Fd()), f.Bare()) }
 
-// openToAsk opens a file that is or was regular, to be asked about: that restores
-// nothing. Only the metadata server knows the HSM state, as it changes.
-func openToAsk(dir int, name string) (fd int, err error) {
-	return unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-}
-
 func isRegular(dir int, name string) bool {
 	var st unix.Statx_t
 	err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st)
@@ -68,19 +62,15 @@ func (m *mount) State(f llapi.FID) (llapi.State, error) { return llapi.GetState(
 // Xattr reads an attribute of a file; nil if it has none.
 func (m *mount) Xattr(f llapi.FID, name string) ([]byte, error) { return getXattr(m.path(f), name) }
 
-// maxXattr is the largest value of an attribute that Linux knows.
-const maxXattr = 64 << 10
-
 func getXattr(path, name string) ([]byte, error) {
-	b := make([]byte, maxXattr)
-	n, err := unix.Lgetxattr(path, name, b)
+	b, err := llapi.ReadXattr(func(buf []byte) (int, error) { return unix.Lgetxattr(path, name, buf) })
 	if errors.Is(err, unix.ENODATA) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "lgetxattr " + name, Path: path, Err: err}
 	}
-	return b[:n:n], nil
+	return b, nil
 }
 
 // MarkDirty sets the flag dirty: the archive does not have the file as it is.

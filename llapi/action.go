@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -240,12 +239,8 @@ func (a *CopyAction) closeVolatile() {
 		return
 	}
 	defer func() { _ = unix.Close(mine) }()
-	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return
-	}
-	for _, entry := range open {
-		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd != mine && isSameFile(fd, mine, fid) {
+	for fd := range descriptors() {
+		if fd != mine && isSameFile(fd, mine, fid) {
 			_ = unix.Close(fd)
 		}
 	}

@@ -61,12 +61,8 @@ const layoutAttr = "lustre.lov"
 // GetLayout returns the layout of an open file as raw bytes, for SetLayout of
 // another. Errors: ENODATA when it has none (yet).
 func GetLayout(fd int) ([]byte, error) {
-	b := make([]byte, 64<<10) // no attribute is larger
-	n, err := unix.Fgetxattr(fd, layoutAttr, b)
-	if err != nil {
-		return nil, os.NewSyscallError("fgetxattr "+layoutAttr, err)
-	}
-	return append([]byte(nil), b[:n]...), nil
+	lov, err := ReadXattr(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, layoutAttr, buf) })
+	return lov, os.NewSyscallError("fgetxattr "+layoutAttr, err)
 }
 
 // SetLayout gives a layout, in the form of GetLayout, to an open file that has none

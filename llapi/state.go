@@ -56,8 +56,7 @@ func GetState(path string) (state State, err error) {
 // it for writing then, which takes a mount that can be written to, a right to the
 // file's data, and a program that nobody runs.
 func onOpen(path string, do func(fd int) error) error {
-	// Not O_NOATIME, which is for the owner: nothing is read.
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := OpenToAsk(unix.AT_FDCWD, path)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -270,7 +270,7 @@ func setHighBits(where string, mode uint32) error {
 	if mode&0o7000 == 0 {
 		return nil
 	}
-	fd, err := unix.Open(where, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := llapi.OpenToAsk(unix.AT_FDCWD, where)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ const (
 		1<<unix.CAP_DAC_READ_SEARCH | // paths of FIDs, which Lustre tells to nobody else; files that only their owner may read
 		1<<unix.CAP_DAC_OVERRIDE | // the file to restore into is made in its owner's directory
 		1<<unix.CAP_CHOWN | // and then given to its owner
-		1<<unix.CAP_FOWNER // after which its times are set; and an archive leaves no access time
+		1<<unix.CAP_FOWNER // after which its times are set; the attributes of files, which are others'; and an archive leaves no access time
 	// KeeperCapabilities are those of a keeper, which has its descriptors.
 	KeeperCapabilities Capabilities = 0
 )

@@ -75,7 +75,15 @@ func fullCred(h *fuse.InHeader) state.Cred {
 		return c // gone, or out of sight: nothing is known in its favour
 	}
 	c.Groups = s.Groups
-	c.Admin = s.HasCap(capSysAdmin)
+	c.Admin, c.Owner = s.HasCap(capSysAdmin), s.HasCap(capFowner)
+	return c
+}
+
+// attrCred is the caller who changes an attribute: for some the server asks whether
+// it is the owner, or passes for one.
+func attrCred(h *fuse.InHeader) state.Cred {
+	c := cred(h)
+	c.Owner = lioc.ThreadHasCap(int(h.Pid), capFowner)
 	return c
 }
 
@@ -85,7 +93,10 @@ func adminCred(h *fuse.InHeader) state.Cred {
 	return state.Cred{UID: h.Uid, GID: h.Gid, Admin: lioc.ThreadHasCap(int(h.Pid), capSysAdmin)}
 }
 
-const capSysAdmin = 21
+const (
+	capFowner   = 3
+	capSysAdmin = 21
+)
 
 func isDir(mode uint32) bool { return mode&syscall.S_IFMT == syscall.S_IFDIR }
 

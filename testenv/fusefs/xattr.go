@@ -65,7 +65,7 @@ func (m *Mount) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string, da
 	// data is go-fuse's and used again for the next request.
 	v := append([]byte(nil), data...)
 	defer m.fs.takeBack(fidOf(in.NodeId))
-	return status(m.state.SetXattr(fidOf(in.NodeId), cred(&in.InHeader), name, v, int(in.Flags)))
+	return status(m.state.SetXattr(fidOf(in.NodeId), attrCred(&in.InHeader), name, v, int(in.Flags)))
 }
 
 // RemoveXAttr removes an extended attribute.
@@ -74,5 +74,5 @@ func (m *Mount) RemoveXAttr(_ <-chan struct{}, h *fuse.InHeader, name string) fu
 		return fuse.EPERM
 	}
 	defer m.fs.takeBack(fidOf(h.NodeId))
-	return status(m.state.RemoveXattr(fidOf(h.NodeId), cred(h), name))
+	return status(m.state.RemoveXattr(fidOf(h.NodeId), attrCred(h), name))
 }

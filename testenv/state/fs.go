@@ -24,10 +24,11 @@ type Cred struct {
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups
 	Admin    bool     // CAP_SYS_ADMIN and CAP_DAC_OVERRIDE
+	Owner    bool     // CAP_FOWNER: as good as any file's owner
 }
 
 // Root is the credential of a privileged caller.
-var Root = Cred{Admin: true}
+var Root = Cred{Admin: true, Owner: true}
 
 // FS is one file system: one MDT, its coordinator, and the file data. Its
 // methods may be called from any goroutine.

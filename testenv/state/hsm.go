@@ -62,9 +62,9 @@ func (fs *FS) getRegular(fid FID) (*inode, error) {
 	return i, nil
 }
 
-// HSMStateSet changes HSM flags and the archive id. Anybody who could open the
-// file may change dirty, never_release and never_archive; EPERM for other bits
-// without privilege, EINVAL for combinations that make no sense.
+// HSMStateSet changes HSM flags and the archive id. The owner may change dirty,
+// never_release and never_archive; EPERM for other bits without privilege and for
+// anybody else's file without CAP_FOWNER, EINVAL for combinations that make no sense.
 func (fs *FS) HSMStateSet(fid FID, cred Cred, s HSMSet) error {
 	if err := fs.enter("state_set"); err != nil {
 		return err
@@ -93,6 +93,9 @@ func (fs *FS) HSMStateSet(fid FID, cred Cred, s HSMSet) error {
 		if *s.ArchiveID != 0 {
 			archive = *s.ArchiveID
 		}
+	}
+	if !i.ownedBy(cred) {
+		return syscall.EPERM // of mdd_xattr_sanity_check, last of all
 	}
 	fs.setHSM(i, flags, archive, fromClient)
 	return nil

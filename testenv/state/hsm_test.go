@@ -85,6 +85,7 @@ func TestFailedArchiveLeavesExists(t *testing.T) {
 
 func TestStateSet(t *testing.T) {
 	id := func(n uint32) *uint32 { return &n }
+	admin := Cred{Admin: true} // CAP_SYS_ADMIN without CAP_FOWNER
 	for name, c := range map[string]struct {
 		from Flags
 		cred Cred
@@ -93,7 +94,10 @@ func TestStateSet(t *testing.T) {
 		err  error
 	}{
 		"user, noarchive":                 {0, alice, HSMSet{Set: uint64(NoArchive)}, NoArchive, nil},
-		"user, norelease of archived":     {Exists | Archived, bob, HSMSet{Set: uint64(NoRelease)}, Exists | Archived | NoRelease, nil},
+		"user, norelease of archived":     {Exists | Archived, alice, HSMSet{Set: uint64(NoRelease)}, Exists | Archived | NoRelease, nil},
+		"user, of another's":              {Exists | Archived, bob, HSMSet{Set: uint64(NoRelease)}, Exists | Archived, syscall.EPERM},
+		"admin, of another's":             {Exists | Archived, admin, HSMSet{Set: uint64(Dirty)}, Exists | Archived, syscall.EPERM},
+		"admin, nonsense of another's":    {0, admin, HSMSet{Set: uint64(Dirty)}, 0, syscall.EINVAL},
 		"user, dirty of archived":         {Exists | Archived, alice, HSMSet{Set: uint64(Dirty)}, Exists | Archived | Dirty, nil},
 		"user, dirty of new":              {0, alice, HSMSet{Set: uint64(Dirty)}, 0, syscall.EINVAL},
 		"user, exists":                    {0, alice, HSMSet{Set: uint64(Exists)}, 0, syscall.EPERM},

@@ -144,10 +144,12 @@ func (fs *FS) SetXattr(fid FID, cred Cred, name string, value []byte, flags int)
 		return err
 	}
 	switch {
-	case name == xattrLOV || name == xattrLustreLOV:
-		err = fs.setLayout(i, value)
 	case slices.Contains(ownXattrs, name):
 		return nil
+	case !i.lets(cred, name):
+		return syscall.EPERM
+	case name == xattrLOV || name == xattrLustreLOV:
+		err = fs.setLayout(i, value)
 	default:
 		err = i.setXattr(name, value, flags)
 	}
@@ -169,6 +171,15 @@ func checkXattr(cred Cred, name string, value []byte) error {
 	}
 	return nil
 }
+
+// lets tells whether the MDT lets a caller change an xattr, whom the kernel let. What
+// is no "user." attribute is the owner's, however privileged somebody else is otherwise
+// (mdd_xattr_sanity_check).
+func (i *inode) lets(cred Cred, name string) bool {
+	return strings.HasPrefix(name, "user.") || i.ownedBy(cred)
+}
+
+func (i *inode) ownedBy(cred Cred) bool { return cred.Owner || cred.UID == i.uid }
 
 func (i *inode) setXattr(name string, value []byte, flags int) error {
 	x := i.more()
@@ -201,6 +212,9 @@ func (fs *FS) RemoveXattr(fid FID, cred Cred, name string) error {
 	}
 	if slices.Contains(ownXattrs, name) || name == xattrLOV || name == xattrLustreLOV {
 		return nil
+	}
+	if !i.lets(cred, name) {
+		return syscall.EPERM
 	}
 	if i.extra == nil {
 		return syscall.ENODATA

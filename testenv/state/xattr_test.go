@@ -34,6 +34,9 @@ func TestXattrs(t *testing.T) {
 	w.ok(set("trusted.t", "secret", 0))
 	_, err := w.GetXattr(f, alice, "trusted.t")
 	w.is(err, syscall.ENODATA)
+	admin := Cred{Admin: true} // CAP_SYS_ADMIN without CAP_FOWNER
+	w.is(w.SetXattr(f, admin, "trusted.t", nil, 0), syscall.EPERM)
+	w.is(w.RemoveXattr(f, admin, "trusted.t"), syscall.EPERM)
 	w.is(w.SetXattr(f, alice, "trusted.t", nil, 0), syscall.EPERM)
 	w.is(w.RemoveXattr(f, alice, "trusted.t"), syscall.EPERM)
 	w.is(w.SetXattr(f, Root, "user.big", make([]byte, 65537), 0), syscall.E2BIG)

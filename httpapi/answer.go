@@ -11,7 +11,7 @@ const (
 	// more. It is less than writeTime, since the answer waits for it.
 	readTime = 10 * time.Second
 	// writeTime is how long it may take to receive an answer, or the next piece of a
-	// long one.
+	// long one. What we take to make it does not count.
 	writeTime = 30 * time.Second
 )
 
@@ -19,13 +19,33 @@ const (
 // answer and after it, net/http reads what is left of the body.
 func timed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		extend(w)
 		if r.ContentLength != 0 { // else net/http is reading to learn when the client goes, and would take this for that
 			await(w, time.Now().Add(readTime))
 		}
-		next.ServeHTTP(w, r)
+		defer within(w, writeTime) // for what net/http has not sent yet
+		next.ServeHTTP(patient{w}, r)
 	})
 }
+
+// patient gives the client time for each piece of an answer. Between pieces there is no
+// deadline: in HTTP/2 it would end the request, whether anything is written or not.
+type patient struct{ http.ResponseWriter }
+
+func (p patient) Write(b []byte) (int, error) {
+	within(p.ResponseWriter, writeTime)
+	defer within(p.ResponseWriter, 0)
+	return p.ResponseWriter.Write(b)
+}
+
+// FlushError is what [http.ResponseController] calls.
+func (p patient) FlushError() error {
+	within(p.ResponseWriter, writeTime)
+	defer within(p.ResponseWriter, 0)
+	return http.NewResponseController(p.ResponseWriter).Flush()
+}
+
+// Unwrap lets [http.ResponseController] find what else the writer can.
+func (p patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // await gives the client time to send what is left of its body. When all has come,
 // net/http takes the time away.
@@ -51,10 +71,14 @@ func (s *Server) answer(rt route) http.Handler {
 	})
 }
 
-// extend gives the client time for what comes next.
-func extend(w http.ResponseWriter) {
+// within says how long what is written from now on may take to arrive; 0: any time.
+func within(w http.ResponseWriter, d time.Duration) {
+	var until time.Time
+	if d > 0 {
+		until = time.Now().Add(d)
+	}
 	// Not every writer can; then there is no connection to hold.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
+	_ = http.NewResponseController(w).SetWriteDeadline(until)
 }
 
 // policy is all that the page may do: load its own files and ask its own

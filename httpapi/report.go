@@ -40,25 +40,16 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) writeReport(w http.ResponseWriter, r *http.Request, j jobs.Job, format string, all bool) {
 	results := s.o.Jobs.Results(r.Context(), j.ID, !all)
-	out := patient{w}
 	var err error
 	if format == "jsonl" {
 		w.Header().Set("Content-Type", "application/jsonl")
-		err = jobs.WriteJSONL(out, results)
+		err = jobs.WriteJSONL(w, results)
 	} else {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
-		err = jobs.WriteCSV(out, results)
+		err = jobs.WriteCSV(w, results)
 	}
 	if err != nil {
 		s.o.Log.Warn("a report was cut off", "job", j.ID, "err", err)
 		panic(http.ErrAbortHandler) // there is no other way to tell the client
 	}
-}
-
-// patient gives the client time for each piece.
-type patient struct{ http.ResponseWriter }
-
-func (p patient) Write(b []byte) (int, error) {
-	extend(p.ResponseWriter)
-	return p.ResponseWriter.Write(b)
 }

@@ -31,7 +31,8 @@ func decode(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
 	}
 	until := time.Now().Add(bodyTime)
 	await(w, until)
-	defer extend(w) // who took long to send has still its time to receive
+	within(w, bodyTime+writeTime) // reading may write: 100 Continue
+	defer within(w, 0)
 	err := decodeAll(w, r, limit, v)
 	if rest := time.Now().Add(readTime); err != nil && rest.Before(until) {
 		await(w, rest)

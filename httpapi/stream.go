@@ -41,7 +41,6 @@ func startStream(w http.ResponseWriter, r *http.Request) (*stream, error) {
 func (s *stream) end() { s.beat.Stop() }
 
 func (s *stream) write(format string, args ...any) error {
-	extend(s.w)
 	if _, err := fmt.Fprintf(s.w, format, args...); err != nil {
 		return err
 	}

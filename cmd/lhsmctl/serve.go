@@ -201,12 +201,16 @@ const (
 	idleTime = 2 * time.Minute
 	headSize = 64 << 10
 	stopTime = 5 * time.Second // for requests that run when the service stops
+	// jamTime is for a client of HTTP/2 that takes nothing: bounds of its requests end them
+	// by what is to be written to the same connection.
+	jamTime = 30 * time.Second
 )
 
 // serve answers requests at one door until ctx ends. Event streams end with it.
 func (d door) serve(ctx context.Context, api *httpapi.Server, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: api.Handler(d.access), TLSConfig: d.tls, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: headSize,
+		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: jamTime},
 		DisableGeneralOptionsHandler: true, // which gives a body all the time that it wants
 		BaseContext:                  d.baseContext(ctx), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}

@@ -306,6 +306,36 @@ func TestReportToAPipe(t *testing.T) {
 	}
 }
 
+// TestReportToADescriptor: what was written before it stays, and so does what comes after.
+func TestReportToADescriptor(t *testing.T) {
+	at := answers(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "report\n") })
+	dir := t.TempDir()
+	for name, path := range map[string]string{"by number": "/dev/fd/%d", "of the process": "/proc/self/fd/%d", "by a link": filepath.Join(dir, "link")} {
+		f, err := os.Create(filepath.Join(dir, "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if strings.Contains(path, "%d") {
+			path = fmt.Sprintf(path, f.Fd())
+		} else if err := os.Symlink(fmt.Sprintf("fd/%d", f.Fd()), path); err != nil {
+			t.Fatal(err)
+		} else if err := os.Symlink("/dev/fd", filepath.Join(dir, "fd")); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(f, "before")
+		code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", path, "--server", at)
+		fmt.Fprintln(f, "after")
+		b, err := os.ReadFile(f.Name())
+		if err != nil || code != exitOK || string(b) != "before\nreport\nafter\n" {
+			t.Errorf("%s: exit %d, %q; the file has %q, %v", name, code, stderr, b, err)
+		}
+	}
+	if code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", "/dev/fd/99999", "--server", at); code != exitFailure || !strings.Contains(stderr, "bad file descriptor") {
+		t.Errorf("to nothing: exit %d, %q", code, stderr)
+	}
+}
+
 // umask is what new files lack.
 func umask(t *testing.T) os.FileMode {
 	t.Helper()

@@ -9,7 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"lhsm-azblob/cmd/internal/options"
 )
@@ -50,11 +53,15 @@ func copyReport(w io.Writer, r io.Reader) error {
 	return nil
 }
 
-// writeReport writes what -o names. What is there and is no regular file (a pipe, a
-// terminal) is written to; it has no place that another file could take.
+// writeReport writes what -o names. What is open already, as /dev/stdout, and what is
+// there and is no regular file (a pipe, a terminal) is written to: it has no place that
+// another file could take, or others write to it before and after.
 func writeReport(path string, r io.Reader) error {
 	old, err := os.Stat(path)
+	fd, open := descriptor(path)
 	switch {
+	case open:
+		err = copyToDescriptor(fd, r)
 	case errors.Is(err, fs.ErrNotExist):
 		err = replace(path, nil, r)
 	case err != nil:
@@ -74,6 +81,46 @@ func writeTo(path string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
+	return closed(f, copyReport(f, r))
+}
+
+// descriptor is the one of this process that a path names, such as /dev/stdout or
+// /dev/fd/3. To open that would be to begin at the start of the file.
+func descriptor(path string) (fd int, ok bool) {
+	own, err := filepath.EvalSymlinks("/proc/self/fd")
+	for n := 0; err == nil && n < maxLinks; n++ {
+		var dir string
+		if dir, err = filepath.EvalSymlinks(filepath.Dir(path)); err != nil {
+			break
+		}
+		if dir == own {
+			fd, err = strconv.Atoi(filepath.Base(path))
+			return fd, err == nil
+		}
+		path, err = linkTarget(dir, filepath.Base(path))
+	}
+	return 0, false
+}
+
+// linkTarget is where a link leads; an error for what is none.
+func linkTarget(dir, name string) (string, error) {
+	target, err := os.Readlink(filepath.Join(dir, name))
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(dir, target)
+	}
+	return target, err
+}
+
+// maxLinks is how many links the kernel follows in a path.
+const maxLinks = 40
+
+// copyToDescriptor leaves fd open, as whoever started us has it.
+func copyToDescriptor(fd int, r io.Reader) error {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(own), "descriptor "+strconv.Itoa(fd))
 	return closed(f, copyReport(f, r))
 }
 

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"lhsm-azblob/httpapi"
 	"lhsm-azblob/jobs"
 )
@@ -281,6 +283,33 @@ func TestReportKeepsTheOwner(t *testing.T) {
 	}
 	if own := st.Sys().(*syscall.Stat_t); code != exitOK || own.Uid != 1001 || own.Gid != 1002 {
 		t.Errorf("exit %d, %q; it belongs to %d:%d", code, stderr, own.Uid, own.Gid)
+	}
+}
+
+// TestReportKeepsTheACL: the mask is no right of the group.
+func TestReportKeepsTheACL(t *testing.T) {
+	at := answers(t, func(http.ResponseWriter, *http.Request) {})
+	file := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const attr = "system.posix_acl_access"
+	acl := []byte{
+		2, 0, 0, 0, // its form
+		1, 0, 6, 0, 255, 255, 255, 255, // the owner reads and writes
+		2, 0, 6, 0, 233, 3, 0, 0, // user 1001 does
+		4, 0, 0, 0, 255, 255, 255, 255, // the group does not
+		16, 0, 6, 0, 255, 255, 255, 255, // the mask
+		32, 0, 0, 0, 255, 255, 255, 255, // nobody else
+	}
+	if err := unix.Setxattr(file, attr, acl, 0); err != nil {
+		t.Skip("needs ACLs: ", err)
+	}
+	code, _, stderr := lhsmctl(t, "archive", "report", "7", "-o", file, "--server", at)
+	got := make([]byte, 100)
+	n, err := unix.Getxattr(file, attr, got)
+	if code != exitOK || err != nil || !bytes.Equal(got[:n], acl) {
+		t.Errorf("exit %d, %q; the ACL is %v, %v", code, stderr, got[:max(n, 0)], err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lhsm-azblob/cmd/internal/options"
+	"lhsm-azblob/llapi"
 )
 
 // report copies a report to standard output or into a file.
@@ -166,8 +167,22 @@ func createBeside(path string, old fs.FileInfo) (*os.File, error) {
 	st := old.Sys().(*syscall.Stat_t)
 	_ = f.Chown(-1, int(st.Gid)) // who may not is not the owner, and gets a file of his own
 	_ = f.Chown(int(st.Uid), -1) // as above
-	if err := f.Chmod(mode); err != nil {
+	if err := cmp.Or(f.Chmod(mode), copyACL(path, f)); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	return f, nil
+}
+
+// copyACL gives the ACL of a file to another; to one without, the group's bits of the mode
+// are not what the group may do.
+func copyACL(from string, to *os.File) error {
+	const attr = "system.posix_acl_access"
+	acl, err := llapi.ReadXattr(func(buf []byte) (int, error) { return unix.Getxattr(from, attr, buf) })
+	switch {
+	case err == nil:
+		return unix.Fsetxattr(int(to.Fd()), attr, acl, 0)
+	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.ENOTSUP):
+		return nil
+	}
+	return err
 }

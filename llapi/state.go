@@ -110,8 +110,9 @@ func SetStateFD(fd int, set, clr StateFlags, archiveID uint32) error {
 // metadata server keeps a file's HSM state.
 //
 // A client keeps attributes, and the server tells it of no change of this one but by
-// setxattr, llapi_hsm_state_set and a release: what the end of an action or a write has
-// changed it may see ten minutes to an hour later. So flags are to be had by [GetState].
+// setxattr, llapi_hsm_state_set and a release, and after 2.17 (LU-19829) by the end of
+// an action: what a write, or an older server's end of an action, has changed it may see
+// ten minutes to an hour later. So flags are to be had by [GetState].
 type HSMAttr struct {
 	Flags       StateFlags
 	ArchiveID   uint64

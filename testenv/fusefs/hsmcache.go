@@ -9,9 +9,10 @@ import (
 // An hsmCache is what a client has read of trusted.hsm. Lustre's clients keep all
 // attributes of a file as soon as one is read (llite/xattr_cache.c), and the metadata
 // server takes them back when somebody sets one, sets the HSM state, or releases the
-// file. It does not for what the end of an action or a write does to trusted.hsm
-// (LU-9385): then a client goes on with what it has, for ten minutes to an hour. Here
-// it is for as long as there is room.
+// file. It does not for what a write does to trusted.hsm (LU-9385), nor up to 2.17 for
+// what the end of an action does (later LU-19829 takes a lock there): then a client goes
+// on with what it has, for ten minutes to an hour. Here it is as with 2.17, and for as
+// long as there is room.
 type hsmCache struct {
 	mu     sync.Mutex // guards values; held while one is read, so that none is kept that was taken back
 	values map[state.FID]hsmValue

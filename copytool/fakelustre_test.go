@@ -46,8 +46,9 @@ type fakeLustre struct {
 	stats    int // of files that there are
 	begun    int // restores
 	free     int64
-	refuse   func(lov []byte) error // a layout
-	usual    []byte                 // layout of files that get none by SetLayout
+	refuse   func(lov []byte) error  // a layout
+	shrink   func(lov []byte) []byte // what is made of a layout
+	usual    []byte                  // layout of files that get none by SetLayout
 	onSet    func(fid llapi.FID, name string)
 	onReport func(it llapi.ActionItem) // of progress
 }
@@ -60,6 +61,7 @@ type fakeFile struct {
 	xattrs   map[string][]byte
 	archived bool
 	layout   []byte // set by SetLayout; of volatile files
+	untold   bool   // the client does not know it yet
 }
 
 func newFakeLustre(t *testing.T) *fakeLustre {
@@ -239,8 +241,10 @@ func (l *fakeLustre) List(r Ref) ([]string, error) {
 func (l *fakeLustre) Get(r Ref, name string) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r.File != nil && name == layoutXattr && l.byData(r.File).layout != nil {
-		return bytes.Clone(l.byData(r.File).layout), nil
+	if r.File != nil && name == layoutXattr {
+		if f := l.byData(r.File); f.names == nil || f.layout != nil {
+			return f.toldLayout()
+		}
 	}
 	f, err := l.file(r.FID)
 	if err != nil {
@@ -251,6 +255,13 @@ func (l *fakeLustre) Get(r Ref, name string) ([]byte, error) {
 		return nil, syscall.ENODATA
 	}
 	return bytes.Clone(v), nil
+}
+
+func (f *fakeFile) toldLayout() ([]byte, error) {
+	if f.layout == nil || f.untold {
+		return nil, syscall.ENODATA
+	}
+	return bytes.Clone(f.layout), nil
 }
 
 func (l *fakeLustre) Set(r Ref, name string, value []byte, mode SetMode) error {
@@ -287,6 +298,7 @@ func (l *fakeLustre) DataVersion(f *os.File) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if file := l.byData(f); file != nil {
+		file.untold = false
 		return file.version, nil
 	}
 	return 0, nil // unlinked
@@ -303,7 +315,10 @@ func (l *fakeLustre) SetLayout(f *os.File, lov []byte) error {
 	if l.byData(f).layout != nil {
 		return syscall.EEXIST
 	}
-	l.byData(f).layout = lov
+	if l.shrink != nil {
+		lov = l.shrink(lov)
+	}
+	l.byData(f).layout, l.byData(f).untold = lov, true
 	return nil
 }
 

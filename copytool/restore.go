@@ -88,7 +88,7 @@ func (j *job) layoutFor(ctx context.Context, p *place) []byte {
 // that puts some there, or another number of bytes (mdd_swap_layouts): an imported file
 // that was archived from such a layout, or is in a directory that has it.
 func (j *job) makeFile(layout []byte) error {
-	if layout != nil && !j.takes(layout) {
+	if !j.takes(layout) {
 		j.log.Debug("the file had data on the metadata target; they come back to the others")
 		layout = defaultLayout()
 	}
@@ -98,13 +98,35 @@ func (j *job) makeFile(layout []byte) error {
 		}
 	}
 	if layout != nil {
-		return j.stripe(layout)
+		if err := j.stripe(layout); err != nil || sizeOnMDT(layout) == 0 {
+			return err
+		}
 	}
-	if theirs, err := j.fs.Get(Ref{File: j.file}, layoutXattr); err == nil && !j.takes(theirs) {
-		j.abandon()
-		return j.makeFile(defaultLayout())
+	return j.checkLayout()
+}
+
+// checkLayout begins anew if the nameless file has a layout that the file cannot be
+// given. What was asked for need not be what it has: short of space the metadata target
+// makes its part smaller, and says nothing (lod_dom_stripesize_choose).
+func (j *job) checkLayout() error {
+	if lov, err := j.layoutNow(); err != nil || j.takes(lov) {
+		return nil // without a layout the first write fails
 	}
-	return nil
+	j.abandon()
+	return j.makeFile(defaultLayout())
+}
+
+// layoutNow is the layout of the nameless file. A client is not told of the one that
+// was just set, and asks when the file is used (ll_layout_refresh).
+func (j *job) layoutNow() ([]byte, error) {
+	lov, err := j.fs.Get(Ref{File: j.file}, layoutXattr)
+	if !errors.Is(err, syscall.ENODATA) {
+		return lov, err
+	}
+	if _, err := j.fs.DataVersion(j.file); err != nil {
+		return nil, err
+	}
+	return j.fs.Get(Ref{File: j.file}, layoutXattr)
 }
 
 // takes tells whether the file can be given the layout.

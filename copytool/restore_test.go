@@ -102,9 +102,7 @@ func TestRestoreWhereTheLayoutIsRefused(t *testing.T) {
 // TestRestoreWhereTheDirectoryHasAnotherLayout: files that are made there have data on
 // the metadata target, and the released one has none.
 func TestRestoreWhereTheDirectoryHasAnotherLayout(t *testing.T) {
-	onMDT := composite(defaultLayout(), defaultLayout())
-	binary.LittleEndian.PutUint64(onMDT[compEntries+compEnd:], 1<<16)
-	binary.LittleEndian.PutUint32(onMDT[binary.LittleEndian.Uint32(onMDT[compEntries+compOffset:])+lovPattern:], lovOverMDT)
+	onMDT := layoutOnMDT(1 << 16)
 	for _, tt := range []struct {
 		name        string
 		usual, file []byte
@@ -128,6 +126,41 @@ func TestRestoreWhereTheDirectoryHasAnotherLayout(t *testing.T) {
 				t.Errorf("layout %x after %d files, want %x after %d", got, r.begun, tt.want, tt.begun)
 			}
 		})
+	}
+}
+
+// layoutOnMDT has so many bytes on the metadata target, and the rest not.
+func layoutOnMDT(size uint64) []byte {
+	lov := composite(defaultLayout(), defaultLayout())
+	binary.LittleEndian.PutUint64(lov[compEntries+compEnd:], size)
+	binary.LittleEndian.PutUint32(lov[binary.LittleEndian.Uint32(lov[compEntries+compOffset:])+lovPattern:], lovOverMDT)
+	return lov
+}
+
+// TestRestoreWhereTheMetadataTargetIsShortOfSpace: Lustre makes its part smaller than
+// was asked for, which a client does not see before it has used the file.
+func TestRestoreWhereTheMetadataTargetIsShortOfSpace(t *testing.T) {
+	r := newRig(t)
+	onMDT := layoutOnMDT(1 << 16)
+	fid := r.write("f", "content")
+	r.setXattr(fid, layoutXattr, string(onMDT))
+	r.archive(fid)
+	r.release(fid)
+	r.restore(fid)
+	if got := r.files[fid].layout; !slices.Equal(got, onMDT) || r.begun != 1 {
+		t.Errorf("layout %x after %d files, want %x after one", got, r.begun, onMDT)
+	}
+	r.shrink = func(lov []byte) []byte {
+		if sizeOnMDT(lov) == 0 {
+			return lov
+		}
+		return layoutOnMDT(1 << 15)
+	}
+	r.release(fid)
+	r.restore(fid)
+	r.wantContent(fid, "content")
+	if got := r.files[fid].layout; sizeOnMDT(got) != 0 || r.begun != 3 {
+		t.Errorf("layout %x after %d files, want none on the metadata target after three", got, r.begun)
 	}
 }
 

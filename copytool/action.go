@@ -273,6 +273,9 @@ func (j *job) notReported(rerr error) (rest time.Duration) {
 	case errors.Is(rerr, syscall.EBUSY):
 		// The kernel looks at the data version once more, later than we could.
 		j.decide(failf(FileChanged, "the file changed after its copy was complete; the copy is good, and older than the file: %w", rerr))
+	case errors.Is(rerr, syscall.EOPNOTSUPP):
+		// Only mdd_swap_layouts says so, and by then the coordinator has ended it.
+		j.decide(fmt.Errorf("what was restored has a layout that Lustre does not give the file: %w", rerr))
 	case errors.Is(rerr, syscall.EINVAL):
 		j.action = nil // that it failed can still be said
 		return j.conclude(failf(NotReported, "the coordinator waits for the volatile file of a process that died, and takes no other; ask again: %w", rerr))

@@ -75,6 +75,22 @@ func TestFailureThatIsNotTaken(t *testing.T) {
 	})
 }
 
+// TestLayoutThatTheFileIsNotGiven: the coordinator has ended the restore when it says so.
+func TestLayoutThatTheFileIsNotGiven(t *testing.T) {
+	r := newRig(t)
+	it := r.item(llapi.ActionRestore, r.released("f", "content"))
+	r.refuseEnds(it, syscall.EOPNOTSUPP)
+	r.send(it)
+	if errno := r.wait(it); errno != syscall.EOPNOTSUPP {
+		t.Errorf("ended with %v, want EOPNOTSUPP", errno)
+	}
+	<-r.agent.sched.idle()
+	r.wantCode(it.FID, LustreError)
+	if n := r.begun; n != 1 {
+		t.Errorf("%d files were begun, want one", n)
+	}
+}
+
 // TestChangedBeforeTheSecondEnd: the kernel would compare with the version at the
 // second begin, and call a file archived whose copy is old.
 func TestChangedBeforeTheSecondEnd(t *testing.T) {

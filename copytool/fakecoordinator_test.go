@@ -226,8 +226,11 @@ func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) 
 	defer a.s.mu.Unlock()
 	defer a.s.open.Done()
 	if err := a.s.endError[key{a.item.Cookie, a.item.FID}]; err != nil {
-		if errors.Is(err, syscall.ENOENT) {
+		switch {
+		case errors.Is(err, syscall.ENOENT):
 			a.s.end(a.item, errno)
+		case errors.Is(err, syscall.EOPNOTSUPP):
+			a.s.end(a.item, syscall.EOPNOTSUPP)
 		} // else the coordinator has not heard of it
 		return err
 	}

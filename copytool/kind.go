@@ -12,6 +12,13 @@ import (
 // nameless file of a restore has the encryption context of the file.
 const keepsKeys = "llapi_root_path_open"
 
+// Clients from 2.14.0 to 2.15.2 show in statx that a file is encrypted as Lustre does on
+// the wire, LUSTRE_ENCRYPT_FL, later ones also as Linux has it.
+const (
+	encryptedBefore = 0x00800000 // means nothing else in statx
+	isEncrypted     = unix.STATX_ATTR_ENCRYPTED | encryptedBefore
+)
+
 // archivable fails for files that an archive could not record, or a restore not bring
 // back, before anything is sent.
 func (j *job) archivable() error {
@@ -32,7 +39,7 @@ func kindError(attributes uint64, restoresEncrypted bool) error {
 		return failf(PermissionDenied, "the file is immutable, so nobody can note on it where its copy is; take that away (chattr -i); to exclude the file, run lfs hsm_set --noarchive on it then, and chattr +i again")
 	case attributes&unix.STATX_ATTR_APPEND != 0:
 		return failf(PermissionDenied, "the file is append-only, so nobody can note on it where its copy is; take that away (chattr -a); to exclude the file, run lfs hsm_set --noarchive on it then, and chattr +a again")
-	case attributes&unix.STATX_ATTR_ENCRYPTED != 0 && !restoresEncrypted:
+	case attributes&isEncrypted != 0 && !restoresEncrypted:
 		return failf(Encrypted, "the file is encrypted, and before Lustre 2.16 liblustreapi restores such a file under another key; update the mover's client")
 	}
 	return nil

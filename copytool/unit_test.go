@@ -163,6 +163,9 @@ func TestKindError(t *testing.T) {
 		{unix.STATX_ATTR_APPEND, true, PermissionDenied},
 		{unix.STATX_ATTR_ENCRYPTED, false, Encrypted},
 		{unix.STATX_ATTR_ENCRYPTED, true, OK},
+		{0x00800000, false, Encrypted}, // LUSTRE_ENCRYPT_FL, of clients before 2.15.3
+		{0x00800000, true, OK},
+		{unix.STATX_ATTR_VERITY | unix.STATX_ATTR_DAX | unix.STATX_ATTR_WRITE_ATOMIC, false, OK},
 	} {
 		if got := VerdictFor(kindError(tt.attributes, tt.restores)).Code; got != tt.want {
 			t.Errorf("attributes %#x: %s, want %s", tt.attributes, got, tt.want)

@@ -19,6 +19,7 @@ const (
 	lovSizeV1         = 32
 	lovSizeV3         = 48
 	lovPattern        = 4  // offset of a u32
+	lovStripeCount    = 28 // of a u16
 	lovFirstTarget    = 30 // offset of a u16; getxattr may give the layout's generation there
 	lovRAID0          = 1
 	lovOverMDT        = 0x100 // data on the metadata target
@@ -102,6 +103,24 @@ func sizeOnMDT(lov []byte) uint64 {
 		return binary.LittleEndian.Uint64(entry[compEnd:])
 	}
 	return 0
+}
+
+// offMDT is the layout with one ordinary stripe in place of what would be on the metadata
+// target: its stripe size is that of the component, as Lustre wants of both. One that
+// ends before the file does is of no use for it.
+func offMDT(lov []byte, size int64) []byte {
+	t, end := slices.Clone(lov), uint64(0)
+	for entry, plain := range components(t) {
+		end = max(end, binary.LittleEndian.Uint64(entry[compEnd:]))
+		if binary.LittleEndian.Uint32(plain[lovPattern:])&lovOverMDT != 0 {
+			binary.LittleEndian.PutUint32(plain[lovPattern:], lovRAID0)
+			binary.LittleEndian.PutUint16(plain[lovStripeCount:], 1)
+		}
+	}
+	if end < uint64(size) {
+		return defaultLayout()
+	}
+	return t
 }
 
 func isPlain(lov []byte) bool {

@@ -90,7 +90,7 @@ func (j *job) layoutFor(ctx context.Context, p *place) []byte {
 func (j *job) makeFile(layout []byte) error {
 	if !j.takes(layout) {
 		j.log.Debug("the file had data on the metadata target; they come back to the others")
-		layout = defaultLayout()
+		layout = offMDT(layout, j.size)
 	}
 	if j.action == nil {
 		if err := j.beginRestore(layout != nil); err != nil {
@@ -102,18 +102,22 @@ func (j *job) makeFile(layout []byte) error {
 			return err
 		}
 	}
-	return j.checkLayout()
+	return j.checkLayout(layout)
 }
 
 // checkLayout begins anew if the nameless file has a layout that the file cannot be
-// given. What was asked for need not be what it has: short of space the metadata target
-// makes its part smaller, and says nothing (lod_dom_stripesize_choose).
-func (j *job) checkLayout() error {
-	if lov, err := j.layoutNow(); err != nil || j.takes(lov) {
+// given: the directory's, or another than was asked for. Short of space the metadata
+// target makes its part smaller, and says nothing (lod_dom_stripesize_choose).
+func (j *job) checkLayout(asked []byte) error {
+	lov, err := j.layoutNow()
+	if err != nil || j.takes(lov) {
 		return nil // without a layout the first write fails
 	}
+	if asked == nil {
+		asked = layoutTemplate(lov)
+	}
 	j.abandon()
-	return j.makeFile(defaultLayout())
+	return j.makeFile(offMDT(asked, j.size))
 }
 
 // layoutNow is the layout of the nameless file. A client is not told of the one that

@@ -3,6 +3,7 @@ package copytool
 import (
 	"context"
 	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 	"syscall"
@@ -99,10 +100,30 @@ func TestRestoreWhereTheLayoutIsRefused(t *testing.T) {
 	}
 }
 
+// layoutOnMDT has so many bytes on the metadata target, and the rest not.
+func layoutOnMDT(size uint64) []byte {
+	lov := layoutInTwo(size)
+	first := lov[binary.LittleEndian.Uint32(lov[compEntries+compOffset:]):]
+	binary.LittleEndian.PutUint32(first[lovPattern:], lovOverMDT)
+	binary.LittleEndian.PutUint16(first[lovStripeCount:], 0)
+	return lov
+}
+
+// layoutInTwo has one stripe for so many bytes, and the default for the rest.
+func layoutInTwo(size uint64) []byte {
+	first := defaultLayout()
+	first[lovStripeCount] = 1
+	lov := composite(first, defaultLayout())
+	binary.LittleEndian.PutUint64(lov[compEntries+compEnd:], size)
+	binary.LittleEndian.PutUint64(lov[compEntries+compEntrySize+compEnd:], math.MaxUint64)
+	return lov
+}
+
 // TestRestoreWhereTheDirectoryHasAnotherLayout: files that are made there have data on
 // the metadata target, and the released one has none.
 func TestRestoreWhereTheDirectoryHasAnotherLayout(t *testing.T) {
-	onMDT := layoutOnMDT(1 << 16)
+	onMDT, short := layoutOnMDT(1<<16), layoutOnMDT(4)
+	binary.LittleEndian.PutUint64(short[compEntries+compEntrySize+compEnd:], 6)
 	for _, tt := range []struct {
 		name        string
 		usual, file []byte
@@ -110,7 +131,8 @@ func TestRestoreWhereTheDirectoryHasAnotherLayout(t *testing.T) {
 		begun       int
 	}{
 		{"plain", defaultLayout(), nil, defaultLayout(), 1},
-		{"on the metadata target", onMDT, nil, defaultLayout(), 2},
+		{"on the metadata target", onMDT, nil, layoutInTwo(1 << 16), 2},
+		{"only part of the file", short, nil, defaultLayout(), 2},
 		{"both on the metadata target", onMDT, onMDT, onMDT, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,14 +149,6 @@ func TestRestoreWhereTheDirectoryHasAnotherLayout(t *testing.T) {
 			}
 		})
 	}
-}
-
-// layoutOnMDT has so many bytes on the metadata target, and the rest not.
-func layoutOnMDT(size uint64) []byte {
-	lov := composite(defaultLayout(), defaultLayout())
-	binary.LittleEndian.PutUint64(lov[compEntries+compEnd:], size)
-	binary.LittleEndian.PutUint32(lov[binary.LittleEndian.Uint32(lov[compEntries+compOffset:])+lovPattern:], lovOverMDT)
-	return lov
 }
 
 // TestRestoreWhereTheMetadataTargetIsShortOfSpace: Lustre makes its part smaller than
@@ -159,8 +173,14 @@ func TestRestoreWhereTheMetadataTargetIsShortOfSpace(t *testing.T) {
 	r.release(fid)
 	r.restore(fid)
 	r.wantContent(fid, "content")
-	if got := r.files[fid].layout; sizeOnMDT(got) != 0 || r.begun != 3 {
-		t.Errorf("layout %x after %d files, want none on the metadata target after three", got, r.begun)
+	if got := r.files[fid].layout; !slices.Equal(got, layoutInTwo(1<<16)) || r.begun != 3 {
+		t.Errorf("layout %x after %d files, want %x after three", got, r.begun, layoutInTwo(1<<16))
+	}
+	r.setXattr(fid, layoutXattr, string(defaultLayout()))
+	r.release(fid)
+	r.restore(fid)
+	if got := r.files[fid].layout; !slices.Equal(got, layoutInTwo(1<<16)) || r.begun != 4 {
+		t.Errorf("layout %x after %d files, want %x after four: the file has no data there", got, r.begun, layoutInTwo(1<<16))
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -210,10 +213,9 @@ func (a *CopyAction) End(e Extent, flags EndFlags, errno syscall.Errno) error {
 
 // Abandon lets go of the action without a word to the coordinators: for one that
 // they do not know any more, whose End could hit the same action sent again, or one
-// that is to begin anew. The library has no call for that. So its handle is left behind
-// for as long as the process lives, and the file itself open, of a restore from Lustre
-// 2.16 on. The nameless file of a restore is closed, and with that gone: what File
-// returned must be closed before.
+// that is to begin anew. The nameless file of a restore is closed, and with that gone:
+// what File returned must be closed before. An archive leaves its file open for as long
+// as the process lives, and either the library's handle: there is no call for it.
 func (a *CopyAction) Abandon() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -228,33 +230,29 @@ func (a *CopyAction) Abandon() {
 }
 
 // closeVolatile closes the library's descriptor of a restore's nameless file. It does
-// not tell which that is, but nobody else has one of that file.
+// not tell which that is, but nobody else has one of that file. No file system is asked
+// for more than a FID: a stat may wait for an OST that is away.
 func (a *CopyAction) closeVolatile() {
 	fid, err := a.dataFID()
 	if err != nil {
 		return
 	}
-	mine, err := a.dup()
-	if err != nil {
-		return
-	}
-	defer func() { _ = unix.Close(mine) }()
 	for fd := range descriptors() {
-		if fd != mine && isSameFile(fd, mine, fid) {
+		if !isVolatile(fd) {
+			continue
+		}
+		if got, err := FDToFID(fd); err == nil && got == fid {
 			_ = unix.Close(fd)
 		}
 	}
 }
 
-// isSameFile asks Lustre last, which is not to be asked about anything else: inode
-// numbers are made of FIDs, and two of those can have the same.
-func isSameFile(a, b int, fid FID) bool {
-	var of, other unix.Stat_t
-	if unix.Fstat(a, &of) != nil || unix.Fstat(b, &other) != nil || of.Dev != other.Dev || of.Ino != other.Ino {
-		return false
-	}
-	got, err := FDToFID(a)
-	return err == nil && got == fid
+// volatileName is how the library names what shall have no name, LUSTRE_VOLATILE_HDR.
+const volatileName = ".\x0c\x13\x14\x12:VOLATILE"
+
+func isVolatile(fd int) bool {
+	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return err == nil && strings.HasPrefix(filepath.Base(name), volatileName)
 }
 
 // progressSize is the size of struct hsm_progress.

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"lhsm-azblob/llapi"
 )
 
@@ -80,5 +82,55 @@ func TestAbandonRestore(t *testing.T) {
 	w.wantState(path, archived, 1)
 	if got, err := os.ReadFile(path); err != nil || string(got) != "content" {
 		t.Errorf("restored %q, %v", got, err)
+	}
+}
+
+// TestAbandonWithFewDescriptors: one is enough to find that of the nameless file.
+func TestAbandonWithFewDescriptors(t *testing.T) {
+	w := newWorld(t)
+	_, fid := w.file("f", "content")
+	w.archive(fid)
+	w.request(llapi.UserRelease, fid)
+	w.request(llapi.UserRestore, fid)
+	before := openFiles(t)
+	item, a := w.begin(llapi.ActionRestore)
+	free := useDescriptors(t)
+	a.Abandon()
+	free()
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, before it were %d", after, before)
+	}
+	w.restore(w.start(item), "content")
+}
+
+// useDescriptors takes all that the process may have but one.
+func useDescriptors(t *testing.T) (free func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = 100
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	var used []int
+	for {
+		fd, err := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		used = append(used, fd)
+	}
+	if len(used) == 0 {
+		t.Fatal("no descriptor is free")
+	}
+	_ = unix.Close(used[0])
+	return func() {
+		for _, fd := range used[1:] {
+			_ = unix.Close(fd)
+		}
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	}
 }

@@ -134,7 +134,7 @@ type Action interface {
 	File() (*os.File, error)
 	End(moved llapi.Extent, flags llapi.EndFlags, errno syscall.Errno) error
 	// Abandon ends it without a word to the coordinator. What File returned must be
-	// closed before. A little memory stays until the process ends.
+	// closed before.
 	Abandon()
 }
 

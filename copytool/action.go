@@ -233,6 +233,7 @@ func (a *Agent) withSession(call func(Session) error) error {
 func (j *job) report(v Verdict) error {
 	switch {
 	case j.action != nil && v.Code == Forgotten && j.t.item.Action == llapi.ActionRestore:
+		_ = j.giveBack() // now, and not only with the file
 		j.abandon()
 		return nil
 	case j.action != nil:

@@ -147,6 +147,7 @@ func TestForgottenRestoreIsAbandoned(t *testing.T) {
 		it := r.item(llapi.ActionRestore, fid)
 		r.send(it)
 		<-caught
+		r.scribble()
 		r.mu.Lock()
 		r.answer[key{it.Cookie, fid}] = &llapi.Error{Func: "progress", Errno: syscall.ENOENT}
 		r.mu.Unlock()

@@ -219,7 +219,12 @@ func (a *fakeAction) File() (*os.File, error) {
 	return os.Open(a.file.data)
 }
 
-func (a *fakeAction) Abandon() { a.s.open.Done() }
+func (a *fakeAction) Abandon() {
+	if info, err := os.Stat(a.file.data); err != nil || info.Size() != 0 {
+		a.s.t.Errorf("a file is abandoned with the space that it has taken; stat: %v", err)
+	}
+	a.s.open.Done()
+}
 
 func (a *fakeAction) End(_ llapi.Extent, _ llapi.EndFlags, errno syscall.Errno) error {
 	a.s.mu.Lock()

@@ -105,6 +105,17 @@ func (l *fakeLustre) put(f *fakeFile, content string) {
 	}
 }
 
+// scribble writes into all files without a name, as a part of a download does.
+func (l *fakeLustre) scribble() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.files {
+		if f.names == nil {
+			l.put(f, "a part")
+		}
+	}
+}
+
 func (l *fakeLustre) change(fid llapi.FID, content string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -120,7 +120,7 @@ func (j *job) startsOver() bool {
 		return false
 	}
 	j.moves++
-	j.t.moved.Store(0)
+	_ = j.giveBack() // now, and not only with the file
 	j.abandon()
 	return true
 }

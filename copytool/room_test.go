@@ -88,6 +88,7 @@ func TestRoomElsewhere(t *testing.T) {
 			begun := r.begun
 			r.store.before = func(_ context.Context, op string, _ blobstore.Name) error {
 				if op == "get" && r.begun-begun <= full {
+					r.scribble()
 					return fmt.Errorf("write: %w", syscall.ENOSPC)
 				}
 				return nil

@@ -156,17 +156,33 @@ func (j *job) beginRestore(hasLayout bool) error {
 }
 
 // stripe gives the nameless file its layout, if it has none yet, and the file system's
-// default in place of one that Lustre refuses: without any it takes no data.
+// default in place of one that Lustre refuses: without any it takes no data. A pool that
+// is full is a refusal as well: there is no telling whether it will ever have room, and
+// others would be held back until then.
 func (j *job) stripe(layout []byte) error {
 	err := j.fs.SetLayout(j.file, layout)
 	if err == nil || errors.Is(err, syscall.EEXIST) {
 		return nil
 	}
-	if derr := j.fs.SetLayout(j.file, defaultLayout()); derr != nil && !errors.Is(derr, syscall.EEXIST) {
+	if isUnheard(err) {
 		return fmt.Errorf("stripe the restored file: %w", err)
+	}
+	if derr := j.fs.SetLayout(j.file, defaultLayout()); derr != nil && !errors.Is(derr, syscall.EEXIST) {
+		return fmt.Errorf("stripe the restored file: %w; as it was: %w", derr, err)
 	}
 	j.log.Info("the stripe layout is not restored; the file system's default serves", "err", err)
 	return nil
+}
+
+// isUnheard tells whether it is the client that says so, of a server that has gone or
+// has evicted it: then the nameless file is lost as well.
+func isUnheard(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.EINTR, syscall.ENOTCONN, syscall.ESHUTDOWN, syscall.ETIMEDOUT} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // fetch downloads exactly the blob that was archived. If it is not the one at

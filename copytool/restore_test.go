@@ -119,6 +119,53 @@ func layoutInTwo(size uint64) []byte {
 	return lov
 }
 
+// TestRestoreWhereNobodyHearsOfTheLayout: that is not refused, and the next restore sets it.
+func TestRestoreWhereNobodyHearsOfTheLayout(t *testing.T) {
+	r := newRig(t)
+	lov := composite(defaultLayout())
+	fid := r.write("f", "content")
+	r.setXattr(fid, layoutXattr, string(lov))
+	r.archive(fid)
+	r.release(fid)
+	var unheard error = syscall.ESHUTDOWN
+	r.refuse = func([]byte) (err error) {
+		err, unheard = unheard, nil
+		return err
+	}
+	r.want(llapi.ActionRestore, fid, syscall.ESHUTDOWN)
+	r.wantCode(fid, LustreError)
+	r.restore(fid)
+	if got := r.files[fid].layout; !slices.Equal(got, lov) {
+		t.Errorf("layout set: %x, want %x", got, lov)
+	}
+}
+
+// TestRestoreWhereThePoolIsFull, and then the rest: it waits for that only.
+func TestRestoreWhereThePoolIsFull(t *testing.T) {
+	for _, refusal := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EINVAL} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			fid := r.write("f", "content")
+			r.setXattr(fid, layoutXattr, string(composite(defaultLayout())))
+			r.archive(fid)
+			r.release(fid)
+			tries := 0
+			r.refuse = func(lov []byte) error {
+				if tries++; slices.Equal(lov, defaultLayout()) && tries > 2 {
+					return nil
+				} else if slices.Equal(lov, defaultLayout()) {
+					return syscall.ENOSPC
+				}
+				return refusal
+			}
+			r.restore(fid)
+			r.wantContent(fid, "content")
+			if got := r.files[fid].layout; !slices.Equal(got, defaultLayout()) || tries != 4 {
+				t.Errorf("%v: layout %x after %d tries, want the default at the fourth", refusal, got, tries)
+			}
+		})
+	}
+}
+
 // TestRestoreWhereTheDirectoryHasAnotherLayout: files that are made there have data on
 // the metadata target, and the released one has none.
 func TestRestoreWhereTheDirectoryHasAnotherLayout(t *testing.T) {

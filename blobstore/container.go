@@ -66,7 +66,8 @@ func (c *Container) open() (err error) {
 // clientOptions are those of every SDK client on this pool.
 func (p *Pool) clientOptions() azcore.ClientOptions {
 	o := azcore.ClientOptions{
-		Transport: sender{p},
+		Transport:       sender{p},
+		PerCallPolicies: []policy.Policy{resigner{p}},
 		Retry: policy.RetryOptions{
 			MaxRetries:    int32(p.options.Retries),
 			RetryDelay:    firstPause,

@@ -2,7 +2,6 @@ package blobstore
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -97,39 +96,6 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("%v: %s, want %s", tt.header, got, tt.want)
 		}
 	}
-}
-
-// A request that waited too long for its turn is not sent: its signature would be refused,
-// and that would be final. The SDK signs another.
-func TestWaitedTooLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := NewPool(PoolOptions{Transfers: 1})
-		sent := 0
-		inject(p, func(_ int, req *http.Request, _ http.RoundTripper) (*http.Response, error) {
-			sent++
-			return answer(req, http.StatusOK, ""), nil
-		})
-		for _, wait := range []time.Duration{signedFor, signedFor + time.Second} {
-			if err := p.slots.acquire(t.Context(), 1, 0); err != nil {
-				t.Fatal(err)
-			}
-			time.AfterFunc(wait, func() { p.slots.release(1) })
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, "http://account.test/c/b", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := sender{p}.Do(req)
-			if err == nil {
-				_ = resp.Body.Close()
-			}
-			if late := wait > signedFor; late != errors.Is(err, errWaited) || sent != 1 {
-				t.Errorf("after %v: %v, %d sent", wait, err, sent)
-			}
-			if n := p.slots.used(); n != 0 {
-				t.Errorf("after %v %d slots are taken", wait, n)
-			}
-		}
-	})
 }
 
 // With a low bandwidth there are no more bytes in memory than pass while a request may wait.

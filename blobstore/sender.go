@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
 // call is one operation of a container as the sender needs to know it. It
@@ -20,6 +22,7 @@ type call struct {
 	bytes int64  // that will move, for the order in which requests get a slot
 	data  []byte // body of the request; nil: the SDK's own, if any
 	tries atomic.Int32
+	slot  bool // it has one that no request has taken over yet
 
 	mu   sync.Mutex // guards last
 	last *body      // of the latest try
@@ -72,18 +75,10 @@ type sender struct{ pool *Pool }
 // Do implements policy.Transporter. The slot is held until the answer has been
 // read or closed.
 func (s sender) Do(req *http.Request) (*http.Response, error) {
-	ctx, signed := req.Context(), time.Now()
+	ctx := req.Context()
 	c := callOf(ctx)
-	if err := s.pool.slots.acquire(ctx, 1, c.bytes); err != nil {
+	if err := s.turn(ctx, c); err != nil {
 		return nil, err
-	}
-	if err := s.pool.pause.wait(ctx); err != nil {
-		s.pool.slots.release(1)
-		return nil, err
-	}
-	if time.Since(signed) > signedFor {
-		s.pool.slots.release(1)
-		return nil, errWaited
 	}
 	s.prepare(req, c)
 	x := &exchange{pool: s.pool, request: req, sent: time.Now(), event: RequestEvent{Op: c.op, Try: int(c.tries.Add(1)), Sent: max(req.ContentLength, 0)}}
@@ -102,11 +97,59 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// turn waits for a slot, if the call has none, and for the end of a pause. Then the slot
+// is the request's. If its signature is too old by then, the call keeps the slot: who
+// went to the end of the queue again would be too late again.
+func (s sender) turn(ctx context.Context, c *call) error {
+	signed := time.Now()
+	if !c.slot {
+		if err := s.pool.slots.acquire(ctx, 1, c.bytes); err != nil {
+			return err
+		}
+	}
+	c.slot = true
+	if err := s.pool.pause.wait(ctx); err != nil {
+		c.giveBack(s.pool)
+		return err
+	}
+	if c.op != tokenOp && time.Since(signed) > signedFor {
+		return errWaited
+	}
+	c.slot = false
+	return nil
+}
+
+// giveBack gives the slot back that the call has and no request has taken over.
+func (c *call) giveBack(p *Pool) {
+	if c.slot {
+		c.slot = false
+		p.slots.release(1)
+	}
+}
+
 // signedFor is how long a request may wait for its turn: it is signed before it comes
-// here, and the service takes it for 15 minutes. After this the SDK signs another.
+// to the sender, and the service takes it for 15 minutes.
 const signedFor = 5 * time.Minute
 
-var errWaited = errors.New("the request has waited too long for its turn, and is signed anew")
+// errWaited is what the sender says of a request that has waited longer, to resigner and
+// to nobody else: for the SDK it would be one of its tries, and after a delay.
+var errWaited = finalError{errors.New("the request has waited too long for its turn, and is signed anew")}
+
+// resigner is above the SDK's retries, and has requests that waited too long signed
+// anew, at once. With the slot that the call has kept nothing but another pause of
+// minutes can make them late again.
+type resigner struct{ pool *Pool }
+
+// Do implements policy.Policy.
+func (r resigner) Do(req *policy.Request) (*http.Response, error) {
+	defer callOf(req.Raw().Context()).giveBack(r.pool)
+	for {
+		resp, err := req.Next()
+		if !errors.Is(err, errWaited) {
+			return resp, err
+		}
+	}
+}
 
 // isForeign reports whether an answer is that of a proxy, a firewall or a login
 // page: it lacks what every answer of the service has. Nothing that it says is

@@ -39,6 +39,8 @@ var kindOfCode = map[bloberror.Code]error{
 	bloberror.ServerBusy:        ErrBusy,
 	bloberror.InternalError:     ErrBusy,
 	bloberror.OperationTimedOut: ErrBusy,
+	// A copy to the blob has not ended.
+	bloberror.PendingCopyOperation: ErrBusy,
 
 	bloberror.BlobArchived:             ErrArchivedTier,
 	bloberror.BlobBeingRehydrated:      ErrArchivedTier,

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
 func TestOneLine(t *testing.T) {
@@ -39,6 +41,15 @@ func TestURLErrorLosesItsURL(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%v %+v %#v", cause, cause, errors.Unwrap(cause)); strings.Contains(text, "SECRET") {
 		t.Errorf("prints as %s", text)
+	}
+}
+
+// A copy that has not ended is waited for; the other conflicts are for good.
+func TestClassifyConflict(t *testing.T) {
+	for code, want := range map[string]error{"PendingCopyOperation": ErrBusy, "NoPendingCopyOperation": ErrRefused} {
+		if kind, _ := classify(&azcore.ResponseError{StatusCode: 409, ErrorCode: code}); !errors.Is(kind, want) {
+			t.Errorf("%s is classified as %v", code, kind)
+		}
 	}
 }
 

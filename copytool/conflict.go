@@ -80,7 +80,7 @@ func (j *job) contest(ctx context.Context, ar *Archive, info blobstore.Info, see
 	case !ours && j.o.Conflict != Overwrite:
 		return blobstore.Condition{}, failf(BlobExists, "the blob %q exists and was not written by file system %s; move it away, or allow it with --on-conflict overwrite",
 			info.Name, j.o.FSName)
-	case ours && !at.IsFolder:
+	case ours && !at.IsFolder && !info.Unfinished:
 		if err := j.moveAside(ctx, ar, info, owner, seen); err != nil {
 			return blobstore.Condition{}, fmt.Errorf("move the copy of %s out of the way: %w", owner, err)
 		}
@@ -180,6 +180,8 @@ func (j *job) copyTo(ctx context.Context, ar *Archive, info blobstore.Info, owne
 		return blobstore.Info{}, false, err
 	case j.isCopyOf(there, info, owner):
 		return there, false, nil // of an attempt that was interrupted, or of another mover
+	case j.belongsTo(there, owner) && there.Unfinished: // of a copy that was given up; no identity names it
+		cond = blobstore.IfMatch(there.ETag)
 	case j.belongsTo(there, owner): // perhaps of an archive that has just been committed
 		return blobstore.Info{}, false, failf(BlobExists, "the blob %q is another copy of %s", name, owner)
 	default:

@@ -75,27 +75,66 @@ func TestReuseOfAPath(t *testing.T) {
 	r.wantContent(first, "first")
 }
 
-// TestReuseThatFails leaves the first file's blob at the name that the second
-// wanted. The first one's next archive deletes it.
 // TestUnfinishedCopy: a copy that a mover has started before it died says already what it
-// will hold, and does not hold it. The one it is made of stays until there is another.
+// will hold, and does not hold it. The one it is made of stays until there is another,
+// which may have that name.
 func TestUnfinishedCopy(t *testing.T) {
 	r := newRig(t)
 	old := r.released("a", "old")
 	r.rename(old, "b")
-	r.store.mu.Lock()
-	pending := *r.store.blobs["a"]
-	pending.etag, pending.unfinished, pending.content = "pending", true, "???"
-	pending.md = maps.Clone(pending.md)
-	r.store.blobs["b"] = &pending
-	r.store.mu.Unlock()
+	r.leaveUnfinished("a", "b")
 	r.archive(r.write("a", "new"))
 	r.wantBlob("a", "new")
-	if id := r.identity(old); id.Blob.Name == "b" || id.Blob.Name == "a" {
+	r.wantBlob("b", "old")
+	if id := r.identity(old); id.Blob.Name != "b" {
 		t.Errorf("the old file's copy is %+v", id.Blob)
 	}
 	r.restore(old)
 	r.wantContent(old, "old")
+}
+
+// TestPendingCopies: as long as the service still copies to all names that a copy can be
+// moved to, whose blob it was stays, and the archive is to be tried again.
+func TestPendingCopies(t *testing.T) {
+	r := newRig(t)
+	old := r.released("a", "old")
+	r.rename(old, "b")
+	r.leaveUnfinished("a", "b")
+	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+		if op == "copy" {
+			return fail(op, n, blobstore.ErrBusy)
+		}
+		return nil
+	}
+	r.want(llapi.ActionArchive, r.write("a", "new"), syscall.EAGAIN)
+	r.wantBlob("a", "old")
+}
+
+// TestUnfinishedCopyInTheWay is nobody's copy, not even that of a file of which nobody
+// knows where its copy is.
+func TestUnfinishedCopyInTheWay(t *testing.T) {
+	r := newRig(t)
+	old := r.write("a", "old")
+	r.archive(old)
+	r.leaveUnfinished("a", "b")
+	r.fakeLustre.mu.Lock()
+	delete(r.files[old].xattrs, IdentityXattr)
+	r.fakeLustre.mu.Unlock()
+	r.archive(r.write("b", "new"))
+	r.wantBlob("b", "new")
+	if value, ok := r.xattr(old, IdentityXattr); ok {
+		t.Errorf("the old file has the identity %s", value)
+	}
+}
+
+// leaveUnfinished leaves at dst what a copy of src is before it is done.
+func (r *rig) leaveUnfinished(src, dst blobstore.Name) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	pending := *r.store.blobs[src]
+	pending.etag, pending.unfinished, pending.content = "pending", true, "???"
+	pending.md = maps.Clone(pending.md)
+	r.store.blobs[dst] = &pending
 }
 
 // TestUnfinishedCopyOfOurs is no copy of the file itself either.
@@ -114,6 +153,8 @@ func TestUnfinishedCopyOfOurs(t *testing.T) {
 	}
 }
 
+// TestReuseThatFails leaves the first file's blob at the name that the second
+// wanted. The first one's next archive deletes it.
 func TestReuseThatFails(t *testing.T) {
 	r := newRig(t)
 	first := r.write("a", "first")

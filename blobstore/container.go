@@ -139,7 +139,7 @@ func (c *Container) stat(ctx context.Context, n Name) (Info, blob.GetPropertiesR
 		Modified:  deref(p.LastModified),
 		Tier:      deref(p.AccessTier),
 
-		Unfinished: p.CopyStatus != nil && *p.CopyStatus != blob.CopyStatusTypeSuccess,
+		Unfinished: isUnfinished(p.CopyStatus),
 	}
 	info.setMetadata(p.Metadata)
 	return info, p, nil

@@ -105,6 +105,12 @@ func (c *Container) awaitCopy(ctx context.Context, dst Name, mark, copyID string
 	}
 }
 
+// isUnfinished tells whether a blob, whose answers have this state of a copy, is one that
+// the copy has not made, or not yet.
+func isUnfinished(s *blob.CopyStatusType) bool {
+	return s != nil && *s != blob.CopyStatusTypeSuccess
+}
+
 // abortCopy stops a copy that nobody waits for any more. It leaves an empty blob
 // behind; if even this fails, the service finishes the copy.
 func (c *Container) abortCopy(ctx context.Context, dst Name, copyID string) {

@@ -204,6 +204,8 @@ func (d *download) checkHead(r *blob.DownloadStreamResponse, want int64, whole b
 		return badAnswer{errors.New("answer has no ETag, so it is not the service's")}
 	case !sameETag(etag, d.options.ETag): // the condition was lost on the way
 		return &Error{Kind: ErrChanged, Err: fmt.Errorf("%w: it has the ETag %s, not %s", ErrChanged, etag, d.options.ETag)}
+	case isUnfinished(r.CopyStatus):
+		return &Error{Kind: ErrChanged, Err: fmt.Errorf("%w: the copy that is to make it is %s", ErrChanged, *r.CopyStatus)}
 	}
 	got, total := deref(r.ContentLength), deref(r.ContentLength)
 	if !whole {

@@ -166,6 +166,27 @@ func TestSilentServer(t *testing.T) {
 	})
 }
 
+// A blob that a copy has not made says already how long it will be.
+func TestDownloadOfUnfinishedCopy(t *testing.T) {
+	c := openSink(t, PoolOptions{}, ContainerOptions{})
+	info, err := c.Upload(t.Context(), "a", patternSource{}, 5, UploadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for status, want := range map[string]error{"pending": ErrChanged, "aborted": ErrChanged, "failed": ErrChanged, "success": nil} {
+		inject(c.pool, func(_ int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
+			resp, err := real.RoundTrip(req)
+			if err == nil {
+				resp.Header.Set("x-ms-copy-status", status)
+			}
+			return resp, err
+		})
+		var dst target
+		_, err := c.Download(t.Context(), "a", &dst, DownloadOptions{ETag: info.ETag, Size: 5})
+		wantKind(t, err, want)
+	}
+}
+
 // A copy that the service takes its time for.
 func TestCopyIsAwaited(t *testing.T) {
 	c := openSink(t, PoolOptions{}, ContainerOptions{})

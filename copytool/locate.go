@@ -74,6 +74,9 @@ func (j *job) placeAt(ctx context.Context, name blobstore.Name) (*place, error) 
 	if err != nil {
 		return nil, err
 	}
+	if info.Unfinished {
+		return nil, failf(BlobChanged, "the blob %q is not whole: the copy that is to make it has not ended, or has failed", name)
+	}
 	return &place{archive: j.archive, name: name, info: info}, nil
 }
 

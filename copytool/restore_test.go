@@ -404,3 +404,24 @@ func TestRestoreOfALongLayout(t *testing.T) {
 		t.Errorf("layout set: %d bytes, want %d", len(got), len(lov))
 	}
 }
+
+// TestRestoreOfUnfinishedCopy: a blob that a copy has not made is not what was archived,
+// whatever its metadata say.
+func TestRestoreOfUnfinishedCopy(t *testing.T) {
+	r := newRig(t)
+	r.store.foreign("f", "content", nil)
+	fid := r.write("f", "xxxxxxx")
+	r.store.mu.Lock()
+	r.store.blobs["f"].unfinished = true
+	r.store.mu.Unlock()
+	r.want(llapi.ActionRestore, fid, syscall.EIO)
+	r.wantCode(fid, BlobChanged)
+	if log := r.store.log(); !slices.Equal(log, []string{"head f"}) {
+		t.Errorf("requests: %q, want one look", log)
+	}
+	r.store.mu.Lock()
+	r.store.blobs["f"].unfinished = false
+	r.store.mu.Unlock()
+	r.restore(fid)
+	r.wantContent(fid, "content")
+}

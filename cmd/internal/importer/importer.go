@@ -286,7 +286,7 @@ func (r *run) directory(info blobstore.Info, at blobstore.Attributes) error {
 	if err := r.root.MkdirAll(path.Dir(p), 0o755); err != nil {
 		return err
 	}
-	if at.Mode == 0 { // as of a directory that a hierarchical namespace has made by itself
+	if at.Mode == 0 && at.ModTime.IsZero() { // as of a directory that a hierarchical namespace has made by itself
 		at.Mode = 0o755
 	}
 	if err := r.root.Mkdir(p, 0o700); err != nil {

@@ -1,0 +1,42 @@
+package importer
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"lhsm-azblob/blobstore"
+)
+
+// A directory has the mode that its marker says, none at all included; only where the
+// marker says nothing it has a common one.
+func TestModesOfDirectories(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	r := &run{root: root}
+	known := blobstore.Attributes{UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), IsFolder: true}
+	for name, want := range map[blobstore.Name]struct {
+		mode, made uint32
+		at         time.Time
+	}{
+		"closed": {0, 0, time.Unix(1, 0)}, "open": {0o751, 0o751, time.Unix(1, 0)}, "unknown": {0, 0o755, time.Time{}},
+	} {
+		at := known
+		at.Mode, at.ModTime = want.mode, want.at
+		if err := r.directory(blobstore.Info{Name: name}, at); err != nil {
+			t.Error(err)
+		}
+		st, err := os.Stat(filepath.Join(dir, string(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := uint32(st.Mode().Perm()); got != want.made {
+			t.Errorf("%s has the mode %o, want %o", name, got, want.made)
+		}
+	}
+}

@@ -15,7 +15,7 @@ const defaultBlock = 8 << 20
 
 // cutting checks and fills in the sizes into which files are cut.
 func (c *Container) cutting() error {
-	o, room := &c.options, c.pool.memory.capacity
+	o, room := &c.options, c.pool.memory.largestSource()
 	if o.BlockSize == 0 {
 		o.BlockSize = min(defaultBlock, room)
 	}
@@ -28,7 +28,7 @@ func (c *Container) cutting() error {
 	case o.PutThreshold < 0 || o.PutThreshold > maxPutBlob:
 		return fmt.Errorf("put threshold %d is not between 1 byte and 5,000 MiB", o.PutThreshold)
 	case max(o.BlockSize, o.PutThreshold) > room:
-		return fmt.Errorf("a block of %d bytes does not fit in %d bytes of memory", max(o.BlockSize, o.PutThreshold), room)
+		return fmt.Errorf("a block of %d bytes is more than the %d that %d bytes of memory have room for", max(o.BlockSize, o.PutThreshold), room, c.pool.memory.capacity)
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func blockSizeFor(size, configured, room int64) (int64, error) {
 	if block > room {
 		return 0, &Error{
 			Kind: ErrTooLarge,
-			Err:  fmt.Errorf("a file of %d bytes needs blocks of %d, more than the memory of %d", size, block, room),
+			Err:  fmt.Errorf("a file of %d bytes needs blocks of %d, more than the %d that the memory has room for", size, block, room),
 			Hint: "raise the memory limit",
 		}
 	}

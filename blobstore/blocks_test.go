@@ -50,6 +50,24 @@ func TestBlockSizeFor(t *testing.T) {
 	}
 }
 
+// What is read at a time is three quarters of the memory at most, with what it is rounded
+// up to.
+func TestBlocksAndMemory(t *testing.T) {
+	o := ContainerOptions{URL: "https://account.blob.core.windows.net/container", Credential: Credential{Mode: ModeSharedKey, AccountKey: "a2V5"}}
+	for block, fits := range map[int64]bool{0: true, 48 << 20: true, 48<<20 + 1: false, 64 << 20: false} {
+		o.BlockSize = block
+		_, err := Open(o, newPool(t, PoolOptions{Memory: 64 << 20}))
+		if fits != (err == nil) || err != nil && !strings.Contains(err.Error(), "more than the 50331648 that 67108864 bytes of memory have room for") {
+			t.Errorf("blocks of %d: %v", block, err)
+		}
+	}
+	for n, want := range map[int64]int64{1: 4 << 10, 12<<10 - 1: 8 << 10, 12 << 10: 12 << 10, 75 << 20: 64 << 20, 768 << 20: 768 << 20} {
+		if got := classWithin(n); got != want {
+			t.Errorf("classWithin(%d) = %d, want %d", n, got, want)
+		}
+	}
+}
+
 func TestBlockIDs(t *testing.T) {
 	a, b := newNonce(), newNonce()
 	seen := map[string]bool{}

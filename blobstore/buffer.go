@@ -18,7 +18,8 @@ import (
 // when nothing is being moved.
 //
 // Reading a file can take as long as the restore of that very file, and the restore
-// needs a buffer. So what files are read into is never all there is.
+// needs a buffer. So what files are read into is never all there is, and no restore asks
+// for more at a time than the rest.
 type memory struct {
 	capacity int64 // bytes; the gates' can be less
 	gate     gate
@@ -76,8 +77,23 @@ func (m *memory) resize() {
 		left = min(left, m.bound)
 	}
 	m.gate.resize(left)
-	m.sources.resize(left * 3 / 4)
+	m.sources.resize(forSources(left))
 	m.makeRoom()
+}
+
+// forSources is how much of n bytes files are read into.
+func forSources(n int64) int64 { return n * 3 / 4 }
+
+// largestSource is the largest buffer for what is read of files.
+func (m *memory) largestSource() int64 { return classWithin(forSources(m.capacity)) }
+
+// largestOther is the largest buffer that fits beside all those.
+func (m *memory) largestOther() int64 { return classWithin(m.rest()) }
+
+// rest is what files are not read into.
+func (m *memory) rest() int64 {
+	left := m.gate.limit()
+	return left - forSources(left)
 }
 
 // acquire borrows a buffer of n bytes; its content is arbitrary. It waits for
@@ -144,10 +160,10 @@ func (m *memory) makeRoom() {
 	}
 }
 
-// reserve counts n bytes as lent, or all there can be, that somebody else allocates.
-// release ends that.
+// reserve counts n bytes as lent, or all that files are not read into, that somebody
+// else allocates. release ends that.
 func (m *memory) reserve(ctx context.Context, n int64) (release func(), err error) {
-	n = min(n, m.capacity)
+	n = min(n, m.rest())
 	if err := m.gate.acquire(ctx, n, n); err != nil {
 		return nil, err
 	}
@@ -212,6 +228,15 @@ func sizeClass(n int64) int64 {
 			return half
 		}
 	}
+}
+
+// classWithin is the largest of those sizes that is no more than n, or the smallest.
+func classWithin(n int64) int64 {
+	size := int64(pageSize)
+	for next := sizeClass(size + 1); next <= n; next = sizeClass(size + 1) {
+		size = next
+	}
+	return size
 }
 
 // Pages come from mmap, but for tests with the race detector, which cannot see

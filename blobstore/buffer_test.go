@@ -170,7 +170,7 @@ func TestReservedMemoryIsNotAlsoKept(t *testing.T) {
 		t.Errorf("%d bytes are kept beside what is reserved", n)
 	}
 	release()
-	more, err := m.reserve(t.Context(), 5<<20) // all there can be
+	more, err := m.reserve(t.Context(), 5<<20) // as much as there can be
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ type DownloadOptions struct {
 func (c *Container) Download(ctx context.Context, n Name, dst io.WriterAt, o DownloadOptions) (Info, error) {
 	d := &download{
 		Container: c, name: n, dst: dst, options: o, progress: progress{report: o.Progress},
+		piece: min(c.options.BlockSize, c.pool.memory.largestOther()),
 		// A write is a copy, and keeps a processor busy. More of them would only wait
 		// for the lock of the file, and busily at that.
 		writers: make(chan struct{}, max(1, runtime.NumCPU()/2)),
@@ -60,7 +61,8 @@ type download struct {
 	name     Name
 	dst      io.WriterAt
 	options  DownloadOptions
-	info     Info // from the answer that has the first byte, if that is fetched
+	piece    int64 // that one request fetches, at most
+	info     Info  // from the answer that has the first byte, if that is fetched
 	progress progress
 	crc      crcSum
 	writers  chan struct{} // held by those who write
@@ -85,7 +87,7 @@ func (d *download) run(ctx context.Context) (Info, error) {
 // are not fetched is part of the sum, so the whole still is proved.
 func (d *download) fetchAll(ctx context.Context) (err error) {
 	runs := d.zeroRuns(ctx)
-	if len(runs) == 0 && d.options.Size <= d.Container.options.BlockSize {
+	if len(runs) == 0 && d.options.Size <= d.piece {
 		return d.fetchAtOnce(ctx)
 	}
 	g, gctx := errgroup.WithContext(ctx)

@@ -370,3 +370,54 @@ func (f slowFile) WriteAt(p []byte, _ int64) (int, error) {
 	f.call()
 	return len(p), nil
 }
+
+// TestLargeBlocksLeaveRoomForARestore: nor does a block that is all that can be read at a
+// time, or one of zeros that waits for that, keep a restore from what it needs, be it the
+// list of the blob's blocks.
+func TestLargeBlocksLeaveRoomForARestore(t *testing.T) {
+	const large = 12 * testBlock
+	c := openSink(t, PoolOptions{Transfers: 4, Memory: 16 * testBlock}, ContainerOptions{BlockSize: large})
+	info, err := c.Upload(t.Context(), "f", patternSource{}, large, UploadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := make(chan struct{})
+	var all sync.WaitGroup
+	upload := func(n Name, o UploadOptions) {
+		all.Go(func() {
+			if _, err := c.Upload(t.Context(), n, slowFile{func() { <-restored }}, 2*large, o); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	upload("g", UploadOptions{})
+	for c.pool.memory.gate.used() < large {
+		runtime.Gosched()
+	}
+	upload("h", UploadOptions{NextData: func(int64) (int64, int64) { return 2 * large, 2 * large }})
+	for len(waiters(&c.pool.memory.sources))+len(waiters(&c.pool.memory.gate)) < 2 {
+		runtime.Gosched()
+	}
+	within(t, 10*time.Second, func(ctx context.Context) {
+		_, err := c.Download(ctx, "f", slowFile{func() {}}, DownloadOptions{
+			ETag: info.ETag, Size: large, CRC64: info.CRC64, CheckCRC64: true, Holes: true, ZeroBlocks: 1,
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	close(restored)
+	all.Wait()
+}
+
+// waiters are those who wait at a gate, by what they want.
+func waiters(g *gate) (wanted []int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.lanes {
+		for e := g.lanes[i].queue.Front(); e != nil; e = e.Next() {
+			wanted = append(wanted, e.Value.(*waiter).n)
+		}
+	}
+	return wanted
+}

@@ -100,7 +100,7 @@ func (c *Container) newUpload(n Name, src io.ReaderAt, size int64, o UploadOptio
 	if size < 0 {
 		return nil, fmt.Errorf("size %d", size)
 	}
-	blockSize, err := blockSizeFor(size, c.options.BlockSize, c.pool.memory.capacity)
+	blockSize, err := blockSizeFor(size, c.options.BlockSize, c.pool.memory.largestSource())
 	if err != nil {
 		return nil, err
 	}

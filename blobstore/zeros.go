@@ -52,7 +52,7 @@ func (u *upload) inHole(i int) bool {
 
 // stageHole stages the block of zeros for a block that nobody has read.
 func (u *upload) stageHole(ctx context.Context) error {
-	buf, err := u.pool.memory.acquire(ctx, u.blockSize)
+	buf, err := u.pool.memory.acquireSource(ctx, u.blockSize)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func runsOfZeros(blocks []*blockblob.Block) (runs []span, size int64) {
 // them: to spare those bytes would take more requests. A small blob is one piece,
 // an empty one too: that it is there is worth a request.
 func (d *download) pieces(runs []span) iter.Seq2[span, bool] {
-	piece, size := d.Container.options.BlockSize, d.options.Size
+	piece, size := d.piece, d.options.Size
 	return func(yield func(p span, zero bool) bool) {
 		at := int64(0)
 		for _, run := range append(runs, span{offset: size}) {

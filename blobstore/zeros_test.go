@@ -476,7 +476,7 @@ func TestPieces(t *testing.T) {
 		{"all", 30, []span{{0, 30}}, "(0+30)"},
 		{"short ones", 40, []span{{3, 9}, {20, 10}, {31, 9}}, "0+10 10+10 (20+10) 30+10"},
 	} {
-		d := &download{Container: &Container{options: ContainerOptions{BlockSize: 10}}, options: DownloadOptions{Size: tt.size}}
+		d := &download{piece: 10, options: DownloadOptions{Size: tt.size}}
 		var got []string
 		for p, zero := range d.pieces(tt.runs) {
 			text := fmt.Sprintf("%d+%d", p.offset, p.length)

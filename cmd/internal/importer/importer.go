@@ -173,13 +173,14 @@ func (r *run) file(p string, info blobstore.Info, at blobstore.Attributes) (Outc
 	}
 	defer dir.Close()
 	where := llapi.PathAt(int(dir.Fd()), path.Base(p))
-	if _, err := llapi.Import(where, r.o.ArchiveID, statOf(info, at), llapi.Striping{}); err != nil {
+	fid, err := llapi.Import(where, r.o.ArchiveID, statOf(info, at), llapi.Striping{})
+	if err != nil {
 		if errors.Is(err, fs.ErrExist) { // since we looked
 			return Exists, nil
 		}
 		return Failed, err
 	}
-	return Imported, r.describe(where, info, at)
+	return Imported, r.describe(where, fid, info, at)
 }
 
 // complete is for a path that exists. It may be a file of a run that was ended before
@@ -201,15 +202,34 @@ func (r *run) complete(p string, info blobstore.Info, at blobstore.Attributes) (
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != info.Size {
 		return Exists, nil
 	}
-	state, err := llapi.GetState(where)
-	if err != nil {
+	fid, undescribed, err := asImported(where)
+	switch {
+	case err != nil:
 		return Failed, err
-	}
-	_, err = unix.Lgetxattr(where, copytool.IdentityXattr, nil)
-	if state.Flags&llapi.HSReleased == 0 || !errors.Is(err, unix.ENODATA) {
+	case !undescribed:
 		return Exists, nil
 	}
-	return Completed, r.describe(where, info, at)
+	return Completed, r.describe(where, fid, info, at)
+}
+
+// asImported tells whether a file is as an import makes it, before it is described. The
+// FID is that of the very file that was looked at.
+func asImported(where string) (fid llapi.FID, is bool, err error) {
+	fd, err := llapi.OpenToAsk(unix.AT_FDCWD, where)
+	if err != nil {
+		return fid, false, err
+	}
+	defer unix.Close(fd) //nolint:errcheck // it was only looked at
+	state, err := llapi.GetStateFD(fd)
+	if err != nil {
+		return fid, false, err
+	}
+	_, err = unix.Fgetxattr(fd, copytool.IdentityXattr, nil)
+	if state.Flags&llapi.HSReleased == 0 || !errors.Is(err, unix.ENODATA) {
+		return fid, false, nil
+	}
+	fid, err = llapi.FDToFID(fd)
+	return fid, true, err
 }
 
 // parent opens the directory of a path, and makes it if need be. Links do not lead out
@@ -242,8 +262,8 @@ func statOf(info blobstore.Info, at blobstore.Attributes) llapi.ImportStat {
 }
 
 // describe puts on a file what goes with its data, and last which blob is its copy.
-func (r *run) describe(where string, info blobstore.Info, at blobstore.Attributes) error {
-	if err := setHighBits(where, at.Mode); err != nil {
+func (r *run) describe(where string, fid llapi.FID, info blobstore.Info, at blobstore.Attributes) error {
+	if err := setHighBits(where, fid, at.Mode); err != nil {
 		return fmt.Errorf("set the mode: %w", err)
 	}
 	for name, value := range at.Xattrs {
@@ -265,8 +285,9 @@ func (r *run) describe(where string, info blobstore.Info, at blobstore.Attribute
 }
 
 // setHighBits sets what Lustre's import leaves out of a mode: set-user-id, set-group-id,
-// and the sticky bit. Whoever may write to the directory can put a link in the file's place.
-func setHighBits(where string, mode uint32) error {
+// and the sticky bit. Whoever may write to the directory can put a link in the file's
+// place, or another file, root's perhaps.
+func setHighBits(where string, fid llapi.FID, mode uint32) error {
 	if mode&0o7000 == 0 {
 		return nil
 	}
@@ -274,7 +295,14 @@ func setHighBits(where string, mode uint32) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(unix.Fchmod(fd, mode&0o7777), unix.Close(fd))
+	defer unix.Close(fd) //nolint:errcheck // nothing was written to it
+	switch got, err := llapi.FDToFID(fd); {
+	case err != nil:
+		return err
+	case got != fid:
+		return fmt.Errorf("another file, %s, has been put in the place of %s, which was imported", got, fid)
+	}
+	return unix.Fchmod(fd, mode&0o7777)
 }
 
 // directory makes a directory with its owner and mode. One that exists stays as it is.

@@ -6,7 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
+	"lhsm-azblob/testenv"
 )
 
 // A directory has the mode that its marker says, none at all included; only where the
@@ -37,6 +41,35 @@ func TestModesOfDirectories(t *testing.T) {
 		}
 		if got := uint32(st.Mode().Perm()); got != want.made {
 			t.Errorf("%s has the mode %o, want %o", name, got, want.made)
+		}
+	}
+}
+
+// Set-user-id is for the file that was imported, and for no other that has its place.
+func TestHighBitsOfAnotherFile(t *testing.T) {
+	lustre := testenv.StartLustre(t, testenv.Options{})
+	fids := map[string]llapi.FID{}
+	for _, name := range []string{"imported", "other"} {
+		if err := os.WriteFile(lustre.Path(name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fid, err := llapi.PathToFID(lustre.Path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fids[name] = fid
+	}
+	for name, want := range map[string]uint32{"imported": 0o4755, "other": 0o600} {
+		err := setHighBits(lustre.Path(name), fids["imported"], 0o4755)
+		if (err == nil) != (name == "imported") {
+			t.Errorf("%s: %v", name, err)
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(lustre.Path(name), &st); err != nil {
+			t.Fatal(err)
+		}
+		if st.Mode&0o7777 != want {
+			t.Errorf("%s has the mode %o, want %o", name, st.Mode&0o7777, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 type fakeLustre struct {
 	states   map[llapi.FID]llapi.State
 	errors   map[llapi.FID][]byte
+	copies   map[llapi.FID]uint64 // the data version that our copytool has copied
 	actions  map[llapi.FID]llapi.CurrentAction
 	calls    [][]llapi.FID // of archive requests
 	cancels  int
@@ -27,7 +29,7 @@ type fakeLustre struct {
 }
 
 func newFakeLustre() *fakeLustre {
-	return &fakeLustre{states: map[llapi.FID]llapi.State{}, errors: map[llapi.FID][]byte{}, actions: map[llapi.FID]llapi.CurrentAction{}}
+	return &fakeLustre{states: map[llapi.FID]llapi.State{}, errors: map[llapi.FID][]byte{}, copies: map[llapi.FID]uint64{}, actions: map[llapi.FID]llapi.CurrentAction{}}
 }
 
 func (l *fakeLustre) State(f llapi.FID) (llapi.State, error) {
@@ -41,6 +43,9 @@ func (l *fakeLustre) State(f llapi.FID) (llapi.State, error) {
 func (l *fakeLustre) Xattr(f llapi.FID, name string) ([]byte, error) {
 	if name == errorXattr {
 		return l.errors[f], nil
+	}
+	if version := l.copies[f]; version != 0 {
+		return fmt.Appendf(nil, `{"v":1,"acct":"a","ctr":"c","name":"f","etag":"e%d","size":10,"dv":%[1]d}`, version), nil
 	}
 	return nil, nil
 }
@@ -238,6 +243,75 @@ func TestChangedAfterwards(t *testing.T) {
 	x.steps(t, 1)
 	if c := x.r.snapshot().Counters; c.FilesExported != 1 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestActiveFile: a log that was archived before is archived, and written to again before
+// anybody looks. That is no lost request, and no reason to ask about all others.
+func TestActiveFile(t *testing.T) {
+	l := newFakeLustre()
+	const count, active = 200, 0
+	x := newFakeExport(t, l, count)
+	x.r.spec.ReportAll = true
+	if err := x.refill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x.window.size, x.lane(&work{}).served = 1000, true
+	for i, w := range x.queue {
+		w.flags = llapi.HSExists | llapi.HSArchived | llapi.HSDirty
+		l.states[fakeFID(i)], l.copies[fakeFID(i)] = llapi.State{Flags: w.flags}, 5
+	}
+	x.steps(t, 1)
+	for i := range count {
+		l.actions[fakeFID(i)] = llapi.CurrentAction{Action: llapi.UserArchive, State: llapi.ProgressRunning}
+	}
+	delete(l.actions, fakeFID(active))
+	l.copies[fakeFID(active)] = 6
+	x.verified = time.Now().Add(-time.Hour)
+	for _, f := range x.flights {
+		if f.fid == fakeFID(active) {
+			f.check = time.Time{}
+		}
+	}
+	x.steps(t, 3)
+	if c := x.r.snapshot().Counters; c.FilesExported != 1 || len(x.flights) != count-1 || len(x.retries) != 0 || l.asked > 1 {
+		t.Errorf("%d flights, %d retries, %d questions, %+v", len(x.flights), len(x.retries), l.asked, c)
+	}
+	if page, _, err := x.r.m.store.resultPage(t.Context(), x.r.id, 0, false, 1); err != nil || len(page) != 1 || page[0].ETag != "e6" {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// TestCopiesThatSayNothing: where the archive has not ended well the request is lost,
+// whatever is noted of a copy.
+func TestCopiesThatSayNothing(t *testing.T) {
+	const dirty = llapi.HSExists | llapi.HSArchived | llapi.HSDirty
+	for name, tt := range map[string]struct {
+		before, after llapi.StateFlags
+		copied        uint64
+		unsure        bool
+	}{
+		"the copy of before":      {dirty, dirty, 5, false},
+		"never archived":          {llapi.HSExists, llapi.HSExists, 6, false},
+		"the copy is lost":        {dirty | llapi.HSLost, dirty | llapi.HSLost, 6, false},
+		"sent by another process": {dirty, dirty, 6, true},
+	} {
+		l := newFakeLustre()
+		x := newFakeExport(t, l, 1)
+		if err := x.refill(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.queue[0].flags = tt.before
+		l.states[fakeFID(0)], l.copies[fakeFID(0)] = llapi.State{Flags: tt.before}, 5
+		x.steps(t, 1)
+		delete(l.actions, fakeFID(0))
+		l.states[fakeFID(0)], l.copies[fakeFID(0)] = llapi.State{Flags: tt.after}, tt.copied
+		x.verified = time.Now().Add(-time.Hour)
+		x.flights[0].check, x.flights[0].unsure = time.Time{}, tt.unsure
+		x.steps(t, 1)
+		if c := x.r.snapshot().Counters; c.FilesExported != 0 || len(x.retries) != 1 {
+			t.Errorf("%s: %d retries, %+v", name, len(x.retries), c)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ type outcome struct {
 	noted   []byte // the error on the file that says so
 	again   bool   // it may be asked for again
 
-	hasState bool // an archive of the file was begun, at some time
+	state llapi.StateFlags // the file's, now
 }
 
 // followFiles is how many flights are looked at before it is decided whether
@@ -97,7 +97,7 @@ func lookAt(flights []*flight, look func(*flight) (outcome, error)) ([]outcome, 
 // nothing, so it can be called for many at once.
 func (x *export) look(f *flight) (outcome, error) {
 	o, err := x.lookAtState(f)
-	if err != nil || o.fate != workOpen || !o.hasState {
+	if err != nil || o.fate != workOpen || o.state&llapi.HSExists == 0 {
 		return o, err
 	}
 	noted, err := x.files.Xattr(f.fid, errorXattr)
@@ -119,12 +119,12 @@ func (x *export) lookAtState(f *flight) (outcome, error) {
 		return o, err
 	case archived(state.Flags), state.Flags&^f.flags&llapi.HSArchived != 0:
 		// The second is a file that was archived for the first time, and has changed again
-		// since. Of one that was archived before, nothing tells that it was again.
+		// since. Of one that was archived before, its state does not tell that it was again.
 		o.fate = workExported
 		return o, x.addETag(&o)
 	}
-	o.hasState = state.Flags&llapi.HSExists != 0
-	o.begun = o.hasState && f.flags&llapi.HSExists == 0
+	o.state = state.Flags
+	o.begun = state.Flags&^f.flags&llapi.HSExists != 0
 	return o, nil
 }
 
@@ -148,6 +148,31 @@ func (x *export) failed(o outcome, noted []byte) outcome {
 		o.again = true // they pass; the copytool's manual says "ask again"
 	}
 	return o
+}
+
+// copied reads of which data version the file's copy is.
+func (x *export) copied(w *work) (uint64, error) {
+	b, err := x.files.Xattr(w.fid, identityXattr)
+	if err != nil || b == nil {
+		return 0, err
+	}
+	version, err := parseCopied(b)
+	if err != nil {
+		return 0, nil // nobody knows what it was written by
+	}
+	return version, nil
+}
+
+// isCopiedAnew tells of a flight that the coordinator does not know any more whether our
+// copytool has archived it, though its state says that it was changed since an archive,
+// as that of a log does most of the time. The copytool writes of which data the copy is
+// before it ends an archive; before a process that died sent it, nobody has read that.
+func (x *export) isCopiedAnew(o *outcome) (bool, error) {
+	if o.unsure || o.state&(llapi.HSArchived|llapi.HSLost) != llapi.HSArchived {
+		return false, nil
+	}
+	version, err := x.copied(o.work)
+	return err == nil && version != o.version, unlessGone(err)
 }
 
 // addETag notes which blob it is, for a report that lists every file.

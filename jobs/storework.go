@@ -35,6 +35,7 @@ type work struct {
 	status   workStatus
 	attempts int    // requests that came to an end
 	prior    []byte // the error that was on the file before it was asked for
+	version  uint64 // the data version that the file's copy was of, then; 0: none that we know
 	counted  bool   // among those submitted
 }
 

@@ -107,12 +107,15 @@ func (x *export) prepare(ctx context.Context, works []*work) (ready []*work, err
 	return ready, err
 }
 
-// prepareOne notes the failure that a file has already, so that it is not taken
-// for a new one. A file whose copy is lost is marked dirty, which it is in
+// prepareOne notes the failure and the copy that a file has already, so that they are
+// not taken for new ones. A file whose copy is lost is marked dirty, which it is in
 // truth: to the coordinator one that is archived and clean needs nothing.
 func (x *export) prepareOne(w *work) (err error) {
 	if w.flags&llapi.HSExists != 0 || w.attempts > 0 {
 		w.prior, err = x.files.Xattr(w.fid, errorXattr)
+		if err == nil {
+			w.version, err = x.copied(w)
+		}
 	}
 	if err == nil && w.flags&(llapi.HSLost|llapi.HSDirty) == llapi.HSLost {
 		err = x.files.MarkDirty(w.fid)

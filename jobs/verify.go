@@ -82,9 +82,26 @@ func (x *export) missing(ctx context.Context, f *flight) error {
 		return err
 	}
 	if o.fate == workOpen {
-		x.lost(&o)
+		if err := x.unreported(&o); err != nil {
+			return err
+		}
 	}
 	return x.settle(ctx, []outcome{o})
+}
+
+// unreported decides about a request that came to an end of which the file's state and
+// its notes say nothing.
+func (x *export) unreported(o *outcome) error {
+	anew, err := x.isCopiedAnew(o)
+	switch {
+	case err != nil:
+		return err
+	case anew:
+		o.fate = workExported
+		return x.addETag(o)
+	}
+	x.lost(o)
+	return nil
 }
 
 // lost decides about a request that came to nothing. Others will have been lost with it.

@@ -32,6 +32,17 @@ func parseLastError(b []byte) (LastError, error) {
 	return LastError{f.Time, f.Op, f.Code, f.Message, f.Host}, nil
 }
 
+// parseCopied decodes of an identityXattr of which data version of the file the copy is.
+func parseCopied(b []byte) (version uint64, err error) {
+	var f struct {
+		DataVersion uint64 `json:"dv"`
+	}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return 0, fmt.Errorf("parse %s: %w", identityXattr, err)
+	}
+	return f.DataVersion, nil
+}
+
 // parseIdentity decodes what a reader wants to know of identityXattr.
 func parseIdentity(b []byte) (BlobCopy, error) {
 	var f struct {

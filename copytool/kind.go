@@ -34,12 +34,10 @@ func (j *job) archivable() error {
 
 // kindError judges by the attributes of statx.
 func kindError(attributes uint64, restoresEncrypted bool) error {
-	switch {
-	case attributes&unix.STATX_ATTR_IMMUTABLE != 0:
-		return failf(PermissionDenied, "the file is immutable, so nobody can note on it where its copy is; take that away (chattr -i); to exclude the file, run lfs hsm_set --noarchive on it then, and chattr +i again")
-	case attributes&unix.STATX_ATTR_APPEND != 0:
-		return failf(PermissionDenied, "the file is append-only, so nobody can note on it where its copy is; take that away (chattr -a); to exclude the file, run lfs hsm_set --noarchive on it then, and chattr +a again")
-	case attributes&isEncrypted != 0 && !restoresEncrypted:
+	if why := llapi.FrozenReason(attributes); why != "" {
+		return failf(PermissionDenied, "%s", why)
+	}
+	if attributes&isEncrypted != 0 && !restoresEncrypted {
 		return failf(Encrypted, "the file is encrypted, and before Lustre 2.16 liblustreapi restores such a file under another key; update the mover's client")
 	}
 	return nil

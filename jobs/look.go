@@ -103,12 +103,16 @@ func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) erro
 	if w.fid, err = llapi.FDToFID(fd); err != nil {
 		return err
 	}
-	return l.decide(ctx, w, state, why, again, s)
+	if why == "" {
+		l.wanted(w, state, st.Attributes, s)
+		return nil
+	}
+	return l.unwanted(ctx, w, why, again, s)
 }
 
-// decide finds the place of a file whose FID is known.
-func (l *looker) decide(ctx context.Context, w work, state llapi.State, why Reason, again bool, s *sighting) error {
-	if why != "" && !again {
+// unwanted finds the place of a file that needs no archive.
+func (l *looker) unwanted(ctx context.Context, w work, why Reason, again bool, s *sighting) error {
+	if !again {
 		known, err := l.known(ctx, w.fid)
 		if err != nil {
 			return errors.Join(errFull, err)
@@ -118,20 +122,25 @@ func (l *looker) decide(ctx context.Context, w work, state llapi.State, why Reas
 		}
 		return nil
 	}
-	refused := conflict(state, l.archive)
+	w.status = workSkipped
+	s.add(w, why, FileResult{})
+	return nil
+}
+
+// wanted finds the place of a file that needs an archive. attributes are those of statx.
+func (l *looker) wanted(w work, state llapi.State, attributes uint64, s *sighting) {
+	refused, frozen := conflict(state, l.archive), llapi.FrozenReason(attributes)
 	switch {
-	case why != "":
-		w.status = workSkipped
-		s.add(w, why, FileResult{})
 	case refused != "":
 		s.fail(w, CodeArchiveConflict, refused)
+	case frozen != "":
+		s.fail(w, CodePermissionDenied, frozen)
 	case l.dryRun:
 		w.status = workListed
 		s.add(w, "", resultOf(&w, StatusWouldExport, "", ""))
 	default:
 		s.add(w, "", FileResult{})
 	}
-	return nil
 }
 
 // resultOf makes the line of a report.

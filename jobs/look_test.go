@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -9,6 +10,33 @@ import (
 	"lhsm-azblob/llapi"
 	"lhsm-azblob/testenv"
 )
+
+// TestFrozen: what Lustre lets nobody set an attribute on is not asked for: it would come to
+// nothing, without a note on the file.
+func TestFrozen(t *testing.T) {
+	const archived = llapi.HSExists | llapi.HSArchived
+	for name, tt := range map[string]struct {
+		state      llapi.State
+		attributes uint64
+		dryRun     bool
+		code       Code
+		part       string
+	}{
+		"a usual file":        {llapi.State{}, unix.STATX_ATTR_ENCRYPTED, false, "", ""},
+		"immutable":           {llapi.State{}, unix.STATX_ATTR_IMMUTABLE, false, CodePermissionDenied, "the file is immutable, "},
+		"append-only":         {llapi.State{Flags: archived | llapi.HSDirty}, unix.STATX_ATTR_APPEND, false, CodePermissionDenied, "(chattr -a)"},
+		"in another archive":  {llapi.State{Flags: archived, ArchiveID: 3}, unix.STATX_ATTR_APPEND, false, CodeArchiveConflict, "archive 3"},
+		"immutable, dry run":  {llapi.State{}, unix.STATX_ATTR_IMMUTABLE, true, CodePermissionDenied, "the file is immutable, "},
+		"usual, in a dry run": {llapi.State{}, 0, true, "", ""},
+	} {
+		var s sighting
+		l := looker{archive: 2, dryRun: tt.dryRun}
+		l.wanted(work{fid: fakeFID(1), path: "/f", size: 1}, tt.state, tt.attributes, &s)
+		if r := s.results[0]; r.ErrorCode != tt.code || !strings.Contains(r.Message, tt.part) || (s.works[0].status == workFailed) != (tt.code != "") {
+			t.Errorf("%s: %+v, %+v", name, r, s.works[0])
+		}
+	}
+}
 
 // TestLookAtUnlinked: a file that somebody unlinks while it is looked at has no name
 // left, and needs no archive any less for that.

@@ -2,6 +2,7 @@ package llapi
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"strconv"
@@ -15,6 +16,20 @@ import (
 func OpenToAsk(dir int, name string) (fd int, err error) {
 	// Not O_NOATIME, which is for the owner: nothing is read.
 	return unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// FrozenReason says, by the attributes that statx has of a file, why nobody can set an
+// extended attribute on it, so that neither a copytool can note where its copy is, nor
+// the metadata server its HSM state; "" if they can.
+func FrozenReason(attributes uint64) string {
+	const text = "the file is %[1]s, so nobody can note on it where its copy is; take that away (chattr -%[2]c); to exclude the file, run lfs hsm_set --noarchive on it then, and chattr +%[2]c again"
+	switch {
+	case attributes&unix.STATX_ATTR_IMMUTABLE != 0:
+		return fmt.Sprintf(text, "immutable", 'i')
+	case attributes&unix.STATX_ATTR_APPEND != 0:
+		return fmt.Sprintf(text, "append-only", 'a')
+	}
+	return ""
 }
 
 // Sizes of values of attributes: what most fit into, so that they take one call, and

@@ -100,6 +100,42 @@ func TestParkedAndKilled(t *testing.T) {
 	wantAskedOnce(t, l, unserved+served)
 }
 
+// TestParkedAndDrained: a job that is cancelled asks for nothing more, also not for what
+// it has put aside, and also not in the next process.
+func TestParkedAndDrained(t *testing.T) {
+	l := newFakeLustre()
+	const unserved, served = listPage + 7, 50
+	x := newMixedExport(t, l, unserved, served)
+	x.serve(t, l, served, 0)
+	if err := x.r.cancel(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	drain := func(x *export) {
+		t.Helper()
+		x.queue, x.retries, x.readAll = nil, nil, true // as run does
+		x.steps(t, 3)
+		wantAskedOnce(t, l, served+1)
+	}
+	drain(x)
+	job, err := x.r.m.store.job(t.Context(), x.r.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(x.r.m, job)
+	if err := r.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x = newExport(r, l, l)
+	if err := x.resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.archive(fakeFID(0)) // somebody serves it now
+	drain(x)
+	if c := r.snapshot().Counters; len(x.flights) != 0 || c.FilesExported != served+1 {
+		t.Errorf("%d flights, %+v", len(x.flights), c)
+	}
+}
+
 func wantAskedOnce(t *testing.T, l *fakeLustre, count int) {
 	t.Helper()
 	asked := map[llapi.FID]int{}

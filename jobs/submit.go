@@ -18,7 +18,7 @@ const submitFiles = 20 * llapi.MaxRequestItems
 // submit fills the window.
 func (x *export) submit(ctx context.Context) error {
 	x.more = false
-	if time.Now().Before(x.hold) {
+	if time.Now().Before(x.hold) || x.r.cancelled() { // one that drains
 		return nil
 	}
 	works, err := x.take(ctx, min(x.window.room(len(x.flights)), submitFiles))

@@ -8,7 +8,7 @@ type Code string
 // The codes of failures that a job finds by itself.
 const (
 	CodePathNotFound     Code = "PathNotFound"     // nothing begins with the prefix, or the listed file is not there
-	CodePermissionDenied Code = "PermissionDenied" // Lustre refuses the request, or to list a directory; or nobody can set an attribute on the file
+	CodePermissionDenied Code = "PermissionDenied" // Lustre refuses the request, to list a directory or to open a file; or nobody can set an attribute on the file
 	CodeArchiveConflict  Code = "ArchiveConflict"  // the file is in another archive than the one asked for
 	CodeFileChanged      Code = "FileChanged"      // it changed in each attempt; archive it when it is quiet
 	CodeFileVanished     Code = "FileVanished"     // unlinked before its archive ended

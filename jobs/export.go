@@ -103,6 +103,7 @@ type flight struct {
 	running bool          // a copytool has it
 	waiting bool          // the coordinator said so
 	moved   uint64        // bytes, as the coordinator said
+	untold  bool          // when the coordinator was asked about it last, nobody could say anything
 	unsure  bool          // another process may have asked for it, or not
 }
 

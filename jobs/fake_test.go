@@ -1,11 +1,13 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +27,8 @@ type fakeLustre struct {
 	answer   func(llapi.Request) error
 	asked    int // questions about actions
 	stateErr error
-	dirtyErr error // of MarkDirty
+	unopened map[llapi.FID]error // of those that cannot be asked about
+	dirtyErr error               // of MarkDirty
 }
 
 func newFakeLustre() *fakeLustre {
@@ -37,7 +40,7 @@ func (l *fakeLustre) State(f llapi.FID) (llapi.State, error) {
 	if !ok {
 		return s, syscall.ENOENT
 	}
-	return s, l.stateErr
+	return s, cmp.Or(l.unopened[f], l.stateErr)
 }
 
 func (l *fakeLustre) Xattr(f llapi.FID, name string) ([]byte, error) {
@@ -76,6 +79,9 @@ func (l *fakeLustre) Request(r llapi.Request) error {
 
 func (l *fakeLustre) Action(f llapi.FID) (llapi.CurrentAction, error) {
 	l.asked++
+	if err := l.unopened[f]; err != nil {
+		return llapi.CurrentAction{}, err
+	}
 	if a, ok := l.actions[f]; ok {
 		return a, nil
 	}
@@ -337,6 +343,45 @@ func TestLostMount(t *testing.T) {
 	}
 	if c := x.r.snapshot().Counters; c.FilesFailed != 0 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestCannotBeAsked: one file's state cannot be asked for any more. It is given up, and
+// no other, nor the end of a cancelled job, waits for it.
+func TestCannotBeAsked(t *testing.T) {
+	for errno, code := range map[syscall.Errno]Code{syscall.ENOKEY: CodePermissionDenied, syscall.EACCES: CodePermissionDenied, syscall.EIO: CodeLustreError} {
+		l := newFakeLustre()
+		x := newFakeExport(t, l, 4)
+		x.window.size, x.lane(&work{}).served = 100, true
+		x.steps(t, 1)
+		l.archive(fakeFID(0))
+		l.unopened = map[llapi.FID]error{fakeFID(3): errno, fakeFID(2): errno}
+		l.errors[fakeFID(2)] = []byte(someError) // which is read without opening it
+		x.steps(t, 1)
+		if c := x.r.snapshot().Counters; c.FilesExported != 1 || c.FilesFailed != 1 || len(x.flights) != 2 {
+			t.Errorf("%v: %d flights, %+v", errno, len(x.flights), c)
+		}
+		for range 2 {
+			if len(x.flights) != 2 {
+				t.Fatalf("%v: given up the first time", errno)
+			}
+			x.verified, x.flights[1].check = time.Now().Add(-time.Hour), time.Time{}
+			x.steps(t, 1)
+		}
+		j := x.r.snapshot()
+		if r := j.FirstErrors; len(x.flights) != 1 || len(r) != 2 || r[0].ErrorCode != "BlobLeased" || r[1].ErrorCode != code || !strings.Contains(r[1].Message, "cannot be told") {
+			t.Errorf("%v: %d flights, %+v", errno, len(x.flights), r)
+		}
+		l.unopened[fakeFID(1)] = errno
+		if err := x.r.cancel(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.withdraw(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if j := x.r.snapshot(); j.State != Canceled || j.Counters.FilesLeft != 1 {
+			t.Errorf("%v: %+v", errno, j)
+		}
 	}
 }
 

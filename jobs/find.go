@@ -37,7 +37,7 @@ func readFile(dir int, name string) (f File, mode uint16, err error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return f, st.Mode, nil
 	}
-	fd, err := llapi.OpenToAsk(dir, name)
+	fd, err := openToAsk(dir, name)
 	if err != nil {
 		return File{}, 0, err
 	}

@@ -21,7 +21,8 @@ type outcome struct {
 	noted   []byte // the error on the file that says so
 	again   bool   // it may be asked for again
 
-	state llapi.StateFlags // the file's, now
+	state    llapi.StateFlags // the file's, now
+	stateErr error            // why it cannot be told
 }
 
 // followFiles is how many flights are looked at before it is decided whether
@@ -97,17 +98,18 @@ func lookAt(flights []*flight, look func(*flight) (outcome, error)) ([]outcome, 
 // nothing, so it can be called for many at once.
 func (x *export) look(f *flight) (outcome, error) {
 	o, err := x.lookAtState(f)
-	if err != nil || o.fate != workOpen || o.state&llapi.HSExists == 0 {
+	if err != nil || o.fate != workOpen || o.state&llapi.HSExists == 0 && o.stateErr == nil {
 		return o, err
 	}
 	noted, err := x.files.Xattr(f.fid, errorXattr)
 	if err != nil || noted == nil || bytes.Equal(noted, f.prior) {
-		return o, unlessGone(err)
+		return o, ofMount(err)
 	}
 	return x.failed(o, noted), nil
 }
 
-// lookAtState reads from a file whether it is in the archive, or gone.
+// lookAtState reads from a file whether it is in the archive, or gone. To be asked it is
+// opened, which may fail for this file alone: that is no reason to hold up the others.
 func (x *export) lookAtState(f *flight) (outcome, error) {
 	o := outcome{flight: f}
 	state, err := x.files.State(f.fid)
@@ -116,7 +118,8 @@ func (x *export) lookAtState(f *flight) (outcome, error) {
 		o.fate, o.code, o.message = workVanished, CodeFileVanished, "the file was removed before its archive ended"
 		return o, nil
 	case err != nil:
-		return o, err
+		o.stateErr = err
+		return o, ofMount(err)
 	case archived(state.Flags), state.Flags&^f.flags&llapi.HSArchived != 0:
 		// The second is a file that was archived for the first time, and has changed again
 		// since. Of one that was archived before, its state does not tell that it was again.
@@ -172,7 +175,7 @@ func (x *export) isCopiedAnew(o *outcome) (bool, error) {
 		return false, nil
 	}
 	version, err := x.copied(o.work)
-	return err == nil && version != o.version, unlessGone(err)
+	return err == nil && version != o.version, ofMount(err)
 }
 
 // addETag notes which blob it is, for a report that lists every file.
@@ -186,5 +189,5 @@ func (x *export) addETag(o *outcome) error {
 			o.etag = id.ETag
 		}
 	}
-	return unlessGone(err)
+	return ofMount(err)
 }

@@ -78,7 +78,7 @@ func (l *looker) file(ctx context.Context, b *batch, e *entry, s *sighting) erro
 		s.skip(SkipNotRegular, 0)
 		return nil
 	}
-	fd, err := llapi.OpenToAsk(b.dir.fd(), e.name)
+	fd, err := openToAsk(b.dir.fd(), e.name)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func codeOfErrno(err error) Code {
 	switch {
 	case errors.Is(err, errNoMatch), errors.Is(err, errNoFile):
 		return CodePathNotFound
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.ENOKEY):
 		return CodePermissionDenied
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY):
 		return CodeHsmDisabled

@@ -38,6 +38,17 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
+// TestNoKey: who reads of an encrypted file that cannot be asked about is told what to do.
+func TestNoKey(t *testing.T) {
+	err := shorten(explainKey(&os.PathError{Op: "open", Path: "/proc/self/fd/7/f", Err: unix.ENOKEY}))
+	if !strings.Contains(err.Error(), "fscrypt unlock") || strings.Contains(err.Error(), "/proc") || codeOfErrno(err) != CodePermissionDenied {
+		t.Errorf("%v, %s", err, codeOfErrno(err))
+	}
+	if err := explainKey(unix.EIO); err.Error() != unix.EIO.Error() {
+		t.Errorf("another error: %v", err)
+	}
+}
+
 // TestLookAtUnlinked: a file that somebody unlinks while it is looked at has no name
 // left, and needs no archive any less for that.
 func TestLookAtUnlinked(t *testing.T) {

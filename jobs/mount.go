@@ -56,8 +56,25 @@ func isRegular(dir int, name string) bool {
 	return err != nil || st.Mode&unix.S_IFMT == unix.S_IFREG // what cannot be told the open will
 }
 
+// openToAsk is OpenToAsk, and says what it takes where Lustre has encrypted the file.
+func openToAsk(dir int, name string) (fd int, err error) {
+	fd, err = llapi.OpenToAsk(dir, name)
+	return fd, explainKey(err)
+}
+
+// explainKey adds to an error what it takes.
+func explainKey(err error) error {
+	if errors.Is(err, unix.ENOKEY) {
+		return fmt.Errorf("the file is encrypted, and this node has no key to open it and ask for its HSM state; add it as on the movers (fscrypt unlock): %w", shorten(err))
+	}
+	return err
+}
+
 // State reads a file's HSM state.
-func (m *mount) State(f llapi.FID) (llapi.State, error) { return llapi.GetState(m.path(f)) }
+func (m *mount) State(f llapi.FID) (llapi.State, error) {
+	state, err := llapi.GetState(m.path(f))
+	return state, explainKey(err)
+}
 
 // Xattr reads an attribute of a file; nil if it has none.
 func (m *mount) Xattr(f llapi.FID, name string) ([]byte, error) { return getXattr(m.path(f), name) }

@@ -123,12 +123,12 @@ func (x *export) prepareOne(w *work) (err error) {
 	return err
 }
 
-// unlessGone drops the error of a file that is gone: what is done next with it says so.
-func unlessGone(err error) error {
-	if gone(err) {
-		return nil
+// ofMount drops the error of a file: what is done next with it says what is the matter.
+func ofMount(err error) error {
+	if lostMount(err) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // request asks for files in one call.

@@ -58,11 +58,11 @@ func (x *export) ask(ctx context.Context, f *flight) error {
 	f.pause = min(2*f.pause, mostPause)
 	f.check = time.Now().Add(f.pause)
 	x.alarm = false
-	if err == nil && action.Action == llapi.UserNone || gone(err) {
-		return x.missing(ctx, f)
+	if err != nil || action.Action == llapi.UserNone {
+		return x.missing(ctx, f, err)
 	}
-	if err != nil || action.Action != llapi.UserArchive {
-		return nil // something else of the file's is on, or the coordinator cannot say
+	if action.Action != llapi.UserArchive {
+		return nil // something else of the file's is on
 	}
 	f.waiting = action.State == llapi.ProgressWaiting
 	if action.State == llapi.ProgressRunning {
@@ -74,14 +74,21 @@ func (x *export) ask(ctx context.Context, f *flight) error {
 	return nil
 }
 
-// missing is for a flight that the coordinator does not know. It may have ended
-// since it was looked at, and whatever its end has left was there before.
-func (x *export) missing(ctx context.Context, f *flight) error {
+// missing is for a flight that the coordinator does not know, or cannot be asked about.
+// It may have ended since it was looked at, and whatever its end has left was there before.
+func (x *export) missing(ctx context.Context, f *flight, asked error) error {
 	o, err := x.look(f)
 	if err != nil {
 		return err
 	}
-	if o.fate == workOpen {
+	switch {
+	case o.fate != workOpen:
+	case o.stateErr != nil && !f.untold: // it may pass, as when the client was evicted
+		f.untold = true
+	case o.stateErr != nil:
+		o.fate, o.code = workFailed, codeOfErrno(o.stateErr)
+		o.message = "it cannot be told what becomes of its archive, which was asked for: " + shorten(o.stateErr).Error()
+	case asked == nil || gone(asked): // else the coordinator may say it later
 		if err := x.unreported(&o); err != nil {
 			return err
 		}
@@ -156,7 +163,7 @@ func (x *export) youngestWaits(now time.Time) (waiting, known bool, err error) {
 	}
 	state, err := x.files.State(f.fid)
 	if err != nil {
-		return false, false, unlessGone(err)
+		return false, false, ofMount(err)
 	}
 	if archived(state.Flags) {
 		return false, true, nil

@@ -90,14 +90,18 @@ CREATE INDEX failures ON results (job, n) WHERE failure = 1;
 
 // prefixesInLists makes a place for what is to be scanned again where the failure is
 // not a file's. Before it, a retry could only take such a failure for a file. Of the
-// failures that are there, it tells by their texts those that are none.
+// failures that are there, it tells by their texts those that are none. A directory that
+// could not be read may lie above a prefix of the job: then the whole of it was not asked for.
 const prefixesInLists = `
 ALTER TABLE lists ADD COLUMN prefix BLOB;
 CREATE INDEX prefixes ON lists (job, prefix) WHERE prefix IS NOT NULL;
 ALTER TABLE results ADD COLUMN prefix BLOB;
 UPDATE results SET prefix = CASE
 	WHEN message = 'nothing in the file system begins with it' THEN path
-	WHEN message LIKE 'open: %' OR message LIKE 'getdents: %' THEN CAST(rtrim(path, '/') || '/' AS BLOB)
+	WHEN message LIKE 'open: %' OR message LIKE 'getdents: %' THEN (
+		SELECT dir FROM (SELECT CAST(rtrim(path, '/') || '/' AS BLOB) AS dir) WHERE EXISTS (
+			SELECT 1 FROM jobs, json_each(jobs.spec, '$.prefixes') AS p
+			WHERE jobs.id = results.job AND substr(dir, 1, length(CAST(p.value AS BLOB))) = CAST(p.value AS BLOB)))
 END WHERE failure = 1 AND fid IS NULL AND job IN (SELECT id FROM jobs WHERE json_extract(spec, '$.fileCount') IS NULL);
 `
 

@@ -192,10 +192,11 @@ func TestUpgrade(t *testing.T) {
 		{Path: "/nothing\xff", Message: errNoMatch.Error()},
 		{Path: "/", Message: "open: input/output error"},
 		{Path: "/secret\xff", Message: "getdents: input/output error"},
+		{Path: "/secret", Message: "getdents: input/output error"},
 		{Path: "/file", Message: "lgetxattr trusted.hsm: input/output error"},
 		{Path: "/asked", Message: "open: it cannot be", FID: fakeFID(1).String()},
 	}
-	for _, spec := range []Spec{{}, {FileCount: 5}} {
+	for _, spec := range []Spec{{Prefixes: []string{"/"}}, {FileCount: 5}, {Prefixes: []string{"/other", "/secret"}}, {Prefixes: []string{"/secret/deep", "/sec/"}}} {
 		line, job := int64(0), Job{Spec: spec, State: CompletedPartial}
 		if job.ID, err = s.create(t.Context(), job, func(func(listed, error) bool) {}); err != nil {
 			t.Fatal(err)
@@ -218,7 +219,12 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	for job, want := range map[int64][]string{1: {"/nothing\xff", "/", "/secret\xff/", "", ""}, 2: {"", "", "", "", ""}} {
+	for job, want := range map[int64][]string{
+		1: {"/nothing\xff", "/", "/secret\xff/", "/secret/", "", ""},
+		2: {"", "", "", "", "", ""},
+		3: {"/nothing\xff", "", "/secret\xff/", "/secret/", "", ""}, // a prefix is a string
+		4: {"/nothing\xff", "", "", "", "", ""},
+	} {
 		page, _, err := s.resultPage(t.Context(), job, 0, true, 10)
 		var got []string
 		for _, r := range page {

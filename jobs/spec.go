@@ -98,6 +98,9 @@ func cleanPath(p, mount string) (clean, problem string) {
 	if rest, ok := strings.CutPrefix(clean, path.Clean(mount)); ok && (rest == "" || rest[0] == '/') {
 		clean = path.Clean("/" + rest)
 	}
+	if clean == root && p[0] != '/' { // not where somebody is, as a shell has it
+		return "", `would be the whole file system; write "/" if you mean that, else the path from the mount point on, or with it`
+	}
 	if (strings.HasSuffix(p, "/") || strings.HasSuffix(p, "/.")) && clean != root {
 		clean += "/"
 	}

@@ -50,7 +50,7 @@ func readFile(dir int, name string) (f File, mode uint16, err error) {
 }
 
 // ArchivedVersion is the data version that was archived last, as this client heard of it
-// last, which may be a while ago.
+// last. That may be a while ago, unless the file is released.
 func (f *File) ArchivedVersion() (uint64, error) {
 	attr, err := llapi.ReadHSMAttr(f.where)
 	return attr.DataVersion, err

@@ -186,7 +186,7 @@ func TestVerifyTellsWhatIsSafe(t *testing.T) {
 	want := map[string]string{
 		"/d/ok": "Matches safe", "/d/gone": "BlobMissing: BlobNotFound", "/d/changed": "BlobChanged: it was changed", "/d/touched": "Matches safe: metadata",
 		"/d/dirty": "Dirty: archive it again", "/d/lost": "LostFromHSM: lost", "/d/kept": "Matches", "/d/forgotten": "NoIdentity: another copytool",
-		"/d/swapped": "Matches safe", "/d/quiet": "Matches safe", "/d/older": "Superseded: --deep", "/d/new": "NotArchived: archive it", "/d/never": "NeverArchive: noarchive",
+		"/d/swapped": "Matches safe", "/d/quiet": "Superseded: --deep", "/d/older": "Superseded: --deep", "/d/new": "NotArchived: archive it", "/d/never": "NeverArchive: noarchive",
 		"/d/released": "Matches", "/d/restored": "Matches safe", "/d/new%0Aline %FF%1B[2J": "Matches safe",
 	}
 	wantVerdicts(t, c.verdicts(c.path("d")), want)

@@ -28,10 +28,10 @@ type data struct {
 }
 
 // openData opens a file to compare with. Opening does not restore it, reading
-// would: so a released one is not even opened. untouched says that it has the time of
-// change that it had when it was archived.
-func openData(f *jobs.File, untouched bool) (*data, error) {
-	d := &data{known: untouched}
+// would: so a released one is not even opened. copied is the data version that the copy is
+// of, and untouched says that the file has the time of change that it had then.
+func openData(f *jobs.File, copied uint64, untouched bool) (*data, error) {
+	d := &data{}
 	if f.State.Flags&llapi.HSReleased != 0 {
 		d.gone.Store(true)
 		return d, nil
@@ -45,9 +45,7 @@ func openData(f *jobs.File, untouched bool) (*data, error) {
 		d.close()
 		return nil, err
 	}
-	if archived, err := f.ArchivedVersion(); err == nil && d.version == archived {
-		d.known = true
-	}
+	d.known = untouched || d.version == copied
 	return d, nil
 }
 

@@ -218,15 +218,35 @@ func (c *comparison) described(info blobstore.Info) bool {
 	return false
 }
 
-// sameArchive tells whether the copy is of the archive that Lustre means. A restore
-// gives the data another version; then the time of the last change tells.
+// sameArchive tells whether the copy is of the archive that Lustre means. The time of the
+// last change tells in nearly every case, and costs nothing; where somebody has set it
+// since, the data version, for which the object servers are asked. That alone would not
+// do: a restore gives the data another one.
 func (c *comparison) sameArchive(info blobstore.Info) bool {
-	version, err := c.file.ArchivedVersion()
-	if err == nil && version == c.id.DataVersion || c.isUntouched(info) {
+	if c.isUntouched(info) {
+		return true
+	}
+	if version, err := c.archivedVersion(); err == nil && version == c.id.DataVersion {
 		return true
 	}
 	c.decide(Superseded, severity.Warning, "neither data version nor time of change are those of the copy: another copytool may have archived it since, or somebody set its time; --deep compares the data, where Lustre has them")
 	return false
+}
+
+// archivedVersion is the data version that Lustre has archived last. While it has the
+// data, and they are not dirty, that is theirs. The attribute that has it is kept by
+// clients, and not taken back from them when another copytool archives the file; but
+// a release takes it back.
+func (c *comparison) archivedVersion() (uint64, error) {
+	if c.result.Released {
+		return c.file.ArchivedVersion()
+	}
+	file, err := c.file.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = file.Close() }() // nothing was written
+	return llapi.DataVersion(int(file.Fd()), llapi.ReadFlush)
 }
 
 // isUntouched tells whether the file has the time of change that it had when the blob
@@ -254,7 +274,7 @@ func (c *comparison) read(ctx context.Context, store Store, info blobstore.Info)
 // compare tells also whether the bytes are proved to be right: by a checksum, or by
 // those of the file.
 func (c *comparison) compare(ctx context.Context, store Store, info blobstore.Info) (proved bool, err error) {
-	data, err := openData(c.file, c.isUntouched(info))
+	data, err := openData(c.file, c.id.DataVersion, c.isUntouched(info))
 	if err != nil {
 		return false, err
 	}

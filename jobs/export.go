@@ -220,7 +220,7 @@ func (x *export) sleep(ctx context.Context) error {
 		case <-x.r.news:
 			// News matter only to one who could send them, or who must see a second cancel.
 			x.dry = false
-			if len(x.queue) == 0 && x.window.room(len(x.flights)) > 0 || stop == nil {
+			if len(x.queue) == 0 && x.room() > 0 || stop == nil {
 				return nil
 			}
 		}

@@ -24,7 +24,8 @@ type Options struct {
 	Scanners int
 	// MaxUnfinished bounds the requests that the coordinator has from a job and
 	// has not done. The job finds the number that keeps the copytools busy by
-	// itself; this is for the sake of the metadata server's memory. 0: 10,000.
+	// itself; this is for the sake of the metadata server's memory. 0: 10,000. Beside
+	// them it may have one of each archive id that nobody serves.
 	MaxUnfinished int
 	// KeepJobs and KeepFor bound the history, in jobs and in time. 0: 1,000 jobs, 90 days.
 	KeepJobs int

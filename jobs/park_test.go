@@ -70,6 +70,43 @@ func TestPark(t *testing.T) {
 	wantAskedOnce(t, l, unserved+served)
 }
 
+// TestManyUnserved: however many archive ids nobody serves, the files of others go, and
+// as many at once as the window is wide.
+func TestManyUnserved(t *testing.T) {
+	for _, limit := range []int{1, 10_000} {
+		l := newFakeLustre()
+		x := newFakeExport(t, l, 0)
+		x.window = newWindow(limit)
+		const unserved, served = 3 * leastQueue, 500
+		var found sighting
+		for i := range unserved + served {
+			w := work{fid: fakeFID(i), path: "/f", size: 10}
+			if i < unserved {
+				w.archive, w.flags = uint32(2+i), llapi.HSExists|llapi.HSArchived|llapi.HSDirty
+			}
+			l.states[w.fid] = llapi.State{Flags: w.flags, ArchiveID: w.archive}
+			found.add(w, "", FileResult{})
+		}
+		if err := x.r.recordSighting(t.Context(), found); err != nil {
+			t.Fatal(err)
+		}
+		most := 0
+		for range 2 * (unserved + served) {
+			x.steps(t, 1)
+			most = max(most, len(x.flights)-unserved)
+			for _, f := range x.flights {
+				if f.lane.archive == 0 {
+					l.archive(f.fid)
+				}
+			}
+			x.adjusted = time.Time{} // as if time went by
+		}
+		if c := x.r.snapshot().Counters; c.FilesExported != served || len(x.flights) != unserved || most > limit || limit > 1 && most < leastQueue {
+			t.Errorf("at most %d: %d exported, %d flights, at most %d served ones; the window is %.0f", limit, c.FilesExported, len(x.flights), most, x.window.size)
+		}
+	}
+}
+
 // TestParkedAndKilled: the next process knows that what was put aside was not sent.
 func TestParkedAndKilled(t *testing.T) {
 	l := newFakeLustre()

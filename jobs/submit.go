@@ -21,7 +21,7 @@ func (x *export) submit(ctx context.Context) error {
 	if time.Now().Before(x.hold) || x.r.cancelled() { // one that drains
 		return nil
 	}
-	works, err := x.take(ctx, min(x.window.room(len(x.flights)), submitFiles))
+	works, err := x.take(ctx, min(x.room(), submitFiles))
 	if err != nil || len(works) == 0 {
 		return err
 	}
@@ -39,6 +39,18 @@ func (x *export) submit(ctx context.Context) error {
 		}
 	}
 	return x.settle(ctx, nil) // stores what was counted
+}
+
+// room is how many requests the window has room for. Those of archive ids that nobody
+// serves, so far, have no place in it, since they may keep it for as long as the job lasts.
+func (x *export) room() int {
+	sent := len(x.flights)
+	for _, l := range x.lanes {
+		if !l.served {
+			sent -= l.flights
+		}
+	}
+	return x.window.room(sent)
 }
 
 // take returns up to room files whose turn it is.

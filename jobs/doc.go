@@ -12,15 +12,15 @@
 //	                          (SQLite)        │
 //	   exported, failed, changed, vanished ◀──┘ follow by FID, ask again
 //
-// The scan runs ahead: it lists directories, reads the attribute trusted.hsm of
-// each file by its name (no file is opened, nobody but Lustre is asked), and puts
-// what has to go into a table. Its memory does not depend on the tree. The
+// The scan runs ahead: it lists directories, asks the metadata server for the HSM
+// state of each file (which is opened for that, and not read: nothing is restored),
+// and puts what has to go into a table. Its memory does not depend on the tree. The
 // export takes files from the table, in the order in which they were found,
 // and keeps a window of requests at the coordinator that follows what the
 // coordinator completes. A job is over when each file of the table is accounted for.
 //
 // What the coordinator has done is read from the files: their HSM state, and the
-// note that our copytool leaves when an archive fails. Only about a request that
+// notes that our copytool leaves, of a copy and when an archive fails. Only about a request that
 // takes suspiciously long is the coordinator itself asked, because it reads its
 // whole log for an answer. That is how requests are found that were purged, timed
 // out, or failed under a copytool that leaves no notes.
@@ -30,8 +30,12 @@
 // Requests for an archive id that nobody serves fill the coordinator's slots and
 // stop those of every other id. So the first request of each id goes alone, and
 // the rest when that one has begun. If it does not, the rest is put aside, and the
-// files of other ids go. [Job].WaitsFor says in a sentence what keeps
-// a job from moving, and it goes on by itself when that is over.
+// files of other ids go. When an id was served, and its copytools go away in the middle
+// of a job, that does not help: the requests that it has by then, up to a window of
+// them, wait, and so do the other ids.
+//
+// [Job].WaitsFor says in a sentence what keeps a job from moving, and it goes on by
+// itself when that is over.
 //
 // # When the process dies
 //

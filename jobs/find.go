@@ -166,7 +166,9 @@ func (f *finder) files(ctx context.Context, paths []string) (trees []string, err
 }
 
 // refuseLinks refuses the prefixes that are symbolic links. What begins with such a
-// one is not what they lead to, and who names one means that.
+// one is not what they lead to, and who names one most likely means that. It is refused
+// also if something else begins with it, as /current.old beside the link /current: that
+// alone being in order must not pass for a good result. It is looked at all the same.
 func (f *finder) refuseLinks(ctx context.Context, prefixes []string) error {
 	for _, p := range prefixes {
 		parent, name := path.Split(p)

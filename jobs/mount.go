@@ -105,11 +105,11 @@ func (m *mount) Action(f llapi.FID) (llapi.CurrentAction, error) {
 }
 
 // errNotPrivileged is of a process that cannot see what a job depends on.
-var errNotPrivileged = errors.New("it takes root with CAP_SYS_ADMIN, outside of a user namespace; to anybody else Lustre hides the HSM state of files")
+var errNotPrivileged = errors.New("it takes root with CAP_SYS_ADMIN, outside of a user namespace; to anybody else Lustre hides what is noted on files")
 
-// checkPrivilege makes sure that trusted.* can be read. Without the privilege
-// such attributes do not fail, they look as if they were not there, and every
-// file would seem to be new.
+// checkPrivilege makes sure that trusted.* can be read. Without the privilege such
+// attributes do not fail, they look as if they were not there: no failure of a
+// copytool would be seen, and no copy.
 func checkPrivilege() error {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

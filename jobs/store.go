@@ -159,16 +159,9 @@ func (s *store) close() error {
 // prepare makes the tables of a new database, and refuses one that is not ours.
 func (s *store) prepare(fsname string) error {
 	return s.tx(context.Background(), func(t tx) error {
-		form, err := one[int](t.ctx, t.tx, "PRAGMA user_version")
-		switch newest := 1 + len(upgrades); {
-		case err != nil:
-			return err
-		case form > newest:
-			return fmt.Errorf("it has form %d, this program knows form %d; a newer one wrote it", form, newest)
-		case form == 0:
+		form, err := formOf(t.ctx, t.tx, fsname)
+		if err == nil && form == 0 {
 			form, err = 1, t.create(fsname)
-		default:
-			err = t.checkOwner(fsname)
 		}
 		if err != nil {
 			return err
@@ -193,10 +186,18 @@ func (t tx) upgrade(form int) error {
 	return t.exec("PRAGMA user_version = " + strconv.Itoa(form))
 }
 
-func (t tx) checkOwner(fsname string) error {
-	owner, err := one[string](t.ctx, t.tx, "SELECT fsname FROM owner")
+// formOf is the form of a database of ours; 0 of an empty one.
+func formOf(ctx context.Context, q querier, fsname string) (int, error) {
+	form, err := one[int](ctx, q, "PRAGMA user_version")
+	if err != nil || form == 0 {
+		return form, err
+	}
+	if newest := 1 + len(upgrades); form > newest {
+		return form, fmt.Errorf("it has form %d, this program knows form %d; a newer one wrote it", form, newest)
+	}
+	owner, err := one[string](ctx, q, "SELECT fsname FROM owner")
 	if err == nil && owner != fsname {
 		err = fmt.Errorf("it has the jobs of the file system %s, not of %s; give each a database of its own", owner, fsname)
 	}
-	return err
+	return form, err
 }

@@ -215,6 +215,11 @@ func TestUpgrade(t *testing.T) {
 	if err := errors.Join(s.tx(t.Context(), func(t tx) error { return t.exec(back) }), s.close()); err != nil {
 		t.Fatal(err)
 	}
+	for range 2 { // a check leaves it to be upgraded
+		if what, err := checkStore(path, "lustre"); err != nil || what != "will be upgraded" {
+			t.Errorf("a check says %q, %v", what, err)
+		}
+	}
 	if s, err = openStore(path, "lustre"); err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (p *program) serveMount(ctx context.Context, s *settings) error {
 	log := service.Logger(p.stderr, service.Level(s.logLevel), s.logFormat)
 	llapi.SetLogger(log.With("from", "liblustreapi"))
 	if s.check {
-		return p.checkService(s, log)
+		return p.checkService(s)
 	}
 	manager, err := openManager(s, log)
 	if err != nil {
@@ -90,7 +90,7 @@ func (p *program) serveMount(ctx context.Context, s *settings) error {
 }
 
 // checkService looks at all that a start looks at, beside a service that runs.
-func (p *program) checkService(s *settings, log *slog.Logger) error {
+func (p *program) checkService(s *settings) error {
 	root, fsname, err := s.mountRoot()
 	if err != nil {
 		return err
@@ -99,16 +99,15 @@ func (p *program) checkService(s *settings, log *slog.Logger) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s: Lustre file system %s: ok\n", root, fsname)
-	manager, err := openManager(s, log)
+	state, err := jobs.Check(jobs.Options{Mount: root, Path: s.database(fsname)})
 	switch {
 	case errors.Is(err, jobs.ErrLocked):
-		fmt.Fprintf(p.stdout, "%s: in use by a service that runs: ok\n", s.database(fsname))
-		return nil
+		state = "in use by a service that runs"
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s: database of jobs: ok\n", s.database(fsname))
-	return manager.Close()
+	fmt.Fprintf(p.stdout, "%s: %s: ok\n", s.database(fsname), state)
+	return nil
 }
 
 func (s *settings) database(fsname string) string {

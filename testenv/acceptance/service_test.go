@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -58,6 +59,13 @@ func TestServeCheck(t *testing.T) {
 			t.Errorf("exit %d, %q, want %q", code, out, state)
 		}
 		s.process.stop()
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	if code, out := check("--state-dir", none); code != 0 || !strings.HasSuffix(out, "will be made: ok\n") {
+		t.Errorf("without a database: exit %d, %q", code, out)
+	}
+	if _, err := os.Stat(none); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the check made %s: %v", none, err)
 	}
 	if code, out := check("--group", "no-such-group"); code != 1 || strings.Count(out, "\n") != 1 || !strings.Contains(out, `no group "no-such-group"`) {
 		t.Errorf("exit %d, %q", code, out)

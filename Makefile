@@ -59,7 +59,7 @@ test: $(AZURITE) $(NFPM) ## the whole test suite with the race detector, against
 	@test -c /dev/fuse || { echo "make test: /dev/fuse is missing; load the fuse module (modprobe fuse)" >&2; exit 1; }
 	testenv/chromium/install.sh
 	testenv/prometheus/install.sh
-	TESTENV_REQUIRE=lustre,azurite,chromium,prometheus GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -p 1 -timeout 60m ./...
+	TESTENV_REQUIRE=lustre,azurite,chromium,prometheus GORACE="atexit_sleep_ms=0 halt_on_error=1" $(SANDBOX) $(GO) test -race -shuffle=on -count=1 -p 1 -timeout 3h ./...
 
 # What the units leave open is listed in build/unit/exposure. The threshold is ten times the sum of that.
 check: build $(GOLANGCI_LINT) ## format, vet, lint, go.mod, the systemd units

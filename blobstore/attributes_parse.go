@@ -35,7 +35,7 @@ func ParseAttributes(md map[string]string) (Attributes, error) {
 	p.parse(func(v string) (err error) { a.DataVersion, err = strconv.ParseUint(v, 10, 64); return }, keyDataVersion)
 	p.number32(&a.LinkCount, keyLinkCount)
 	p.parse(func(v string) (err error) { a.Cookie, err = strconv.ParseUint(v, 10, 64); return }, keyCookie)
-	p.parse(func(v string) (err error) { a.Layout, err = base64.StdEncoding.DecodeString(v); return }, keyLayout)
+	p.parse(func(v string) (err error) { a.Layout, err = parseLayout(v); return }, keyLayout)
 	p.parse(func(v string) (err error) { a.Xattrs, err = parseXattrs(v); return }, keyXattrs)
 	p.parse(func(v string) error {
 		path, err := base64.StdEncoding.DecodeString(v)
@@ -170,6 +170,15 @@ func parseTime(v string) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return time.Unix(s, int64(ns)).UTC(), nil
+}
+
+// parseLayout reads base64. Line breaks alone are a layout of no bytes, which is none.
+func parseLayout(v string) ([]byte, error) {
+	layout, err := base64.StdEncoding.DecodeString(v)
+	if len(layout) == 0 {
+		return nil, err
+	}
+	return layout, err
 }
 
 func parseXattrs(v string) (map[string][]byte, error) {

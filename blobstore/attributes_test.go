@@ -169,6 +169,7 @@ func FuzzAttributes(f *testing.F) {
 		f.Add(k, v)
 	}
 	f.Add("permissions", "rwxrwxrwt")
+	f.Add(keyLayout, "\n") // base64 of nothing
 	f.Fuzz(func(t *testing.T, key, value string) {
 		a, err := ParseAttributes(map[string]string{key: value})
 		if err != nil || a.ModTime.Year() > 9999 || a.ModTime.Year() < 0 {

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // sizes of a file that goes in one request, and of one that goes in blocks.
@@ -316,7 +315,7 @@ func TestCancel(t *testing.T) {
 			<-req.Context().Done()
 			return nil, req.Context().Err()
 		})
-		within(t, 10*time.Second, func(context.Context) {
+		within(t, func(context.Context) {
 			_, err := c.Upload(ctx, n, bytes.NewReader(randomBytes(size)), int64(size), UploadOptions{Condition: Overwrite()})
 			wantKind(t, err, context.Canceled)
 			_, err = c.Download(ctx, n, &target{}, DownloadOptions{ETag: info.ETag, Size: info.Size})
@@ -351,7 +350,7 @@ func TestFailedBlockIsTheError(t *testing.T) {
 		}
 		c.pool.transport = real
 	}
-	within(t, 10*time.Second, func(ctx context.Context) {
+	within(t, func(ctx context.Context) {
 		if _, err := c.Upload(ctx, "a", bytes.NewReader(randomBytes(20*testBlock)), 20*testBlock, UploadOptions{}); err != nil {
 			t.Error(err)
 		}

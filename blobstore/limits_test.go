@@ -65,18 +65,22 @@ func TestLimitsHoldUnderLoad(t *testing.T) {
 // Limits change while a transfer runs, up and down, and it goes on.
 func TestLimitsChangeUnderLoad(t *testing.T) {
 	c := openSink(t, PoolOptions{Transfers: 8}, ContainerOptions{BlockSize: testBlock})
-	var inFlight, most atomic.Int64
+	var since, inFlight, most atomic.Int64
+	var limited atomic.Bool // others went on while the limit came down
 	inject(c.pool, func(n int, req *http.Request, real http.RoundTripper) (*http.Response, error) {
-		switch n {
-		case 20:
+		if n == 20 {
 			c.pool.SetLimits(1, 1<<30)
-		case 40: // those of before have ended by now
-			most.Store(0)
-		case 60:
-			if got := most.Load(); got > 1 {
-				t.Errorf("%d requests at a time, and one is allowed by now", got)
+			limited.Store(true)
+		} else if limited.Load() {
+			switch since.Add(1) {
+			case 20: // those of before have ended by now
+				most.Store(0)
+			case 40:
+				if got := most.Load(); got != 1 {
+					t.Errorf("%d requests at a time, and one is allowed by now", got)
+				}
+				c.pool.SetLimits(8, 0)
 			}
-			c.pool.SetLimits(8, 0)
 		}
 		if n := inFlight.Add(1); n > most.Load() {
 			most.Store(n)
@@ -155,7 +159,7 @@ func TestSilentServer(t *testing.T) {
 	c := open(t, newPool(t, PoolOptions{Retries: -1, StallTimeout: 50 * time.Millisecond}), ContainerOptions{
 		URL: "http://" + l.Addr().String() + "/account/data", Credential: Credential{Mode: ModeSharedKey, AccountKey: "a2V5"},
 	})
-	within(t, 10*time.Second, func(ctx context.Context) {
+	within(t, func(ctx context.Context) {
 		_, err := c.Stat(ctx, "a")
 		wantKind(t, err, ErrUnreachable)
 		_, err = c.Upload(ctx, "a", bytes.NewReader(randomBytes(5*testBlock)), 5*testBlock, UploadOptions{})

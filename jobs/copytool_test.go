@@ -118,7 +118,7 @@ func TestRemount(t *testing.T) {
 	l.Kill()
 	await(t, m, id, "waits", func(j jobs.Job) bool { return strings.Contains(j.WaitsFor, "not connected") })
 	l.Restart()
-	l.SetParam("mdt.*.hsm.active_request_timeout", "1") // what ran is lost
+	l.SetParam("mdt.*.hsm.active_request_timeout", "10") // what ran is lost, and what runs now is not
 	startFake(t, l, nil, 1)
 	job := awaitEnd(t, m, id)
 	if n := job.Counters; job.State != jobs.Completed || n.FilesExported != 200 || n.FilesFound != 200 || n.FilesSkipped != 0 {

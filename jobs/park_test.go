@@ -51,7 +51,7 @@ func (x *export) serve(t *testing.T, l *fakeLustre, exported int64, ids ...uint3
 }
 
 // patience turns a hang into a failure.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // TestPark: files that nobody serves stop no others, however many come first, and go
 // when somebody does.

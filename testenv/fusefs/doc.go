@@ -25,7 +25,8 @@
 // open, as on Lustre. Passthrough readers, which are older than the archived
 // state, go on reading the data they opened, from an object that has no name
 // any more; on Lustre their next read would restore. With a passthrough writer
-// the release is refused with EBUSY; Lustre would grant it. And a passthrough
+// the release is refused with EBUSY; Lustre would grant it. (One that has closed
+// its descriptor is waited for: the kernel tells of that later.) And a passthrough
 // file that has no layout yet takes data, which gives it the default one; on
 // Lustre that is EBADF. Mount without passthrough for the exact behaviour.
 //

@@ -128,6 +128,21 @@ func readAll(f *os.File) (all []byte, err error) {
 	}
 }
 
+// awaitRecord waits until a record is there, and goes back to the first one.
+func awaitRecord(t *testing.T, log *os.File, index int64) {
+	t.Helper()
+	_, err := log.WriteString("follow:1")
+	must(t, err)
+	_, err = log.Seek(index, io.SeekStart)
+	must(t, err)
+	_, err = log.Read(make([]byte, 4096))
+	must(t, err)
+	_, err = log.WriteString("follow:0")
+	must(t, err)
+	_, err = log.Seek(0, io.SeekStart)
+	must(t, err)
+}
+
 func TestChangelogFile(t *testing.T) {
 	l := testenv.StartLustre(t, testenv.Options{})
 	if r := l.Command("changelog_register", "-n"); r.Stdout != "cl1\n" || r.Code != 0 {
@@ -139,6 +154,7 @@ func TestChangelogFile(t *testing.T) {
 	log, err := os.OpenFile(l.Path(".lustre/changelog"), os.O_RDWR, 0)
 	must(t, err)
 	defer log.Close()
+	awaitRecord(t, log, 6) // the last close, which is recorded after close(2) has returned
 	all, err := readAll(log)
 	must(t, err)
 	if !bytes.Contains(all, []byte("a")) || len(all) < 3*64 {

@@ -149,6 +149,7 @@ func (fs *FS) release(who state.Cred, r state.Request, fids []state.FID) error {
 			fs.takeBack(fid)
 		}
 	}()
+	fs.awaitClosed(fids)
 	return fs.layouts.change(fids, func() error {
 		for _, fid := range fids {
 			a, err := fs.state.GetAttr(fid)

@@ -29,11 +29,11 @@ type Mount struct {
 	nextHandle atomic.Uint64
 	handles    sync.Map // of fuse handle to *file or *changelogFile
 
-	mu       sync.Mutex          // guards the rest
-	epoch    map[state.FID]uint8 // of files that had to change their node
-	backings map[uint64]*backing // by node
-	direct   map[uint64]int      // direct handles by node
-	writers  map[state.FID]int   // passthrough handles open for writing, by file
+	mu       sync.Mutex            // guards the rest
+	epoch    map[state.FID]uint8   // of files that had to change their node
+	backings map[uint64]*backing   // by node
+	direct   map[uint64]int        // direct handles by node
+	writers  map[state.FID][]*file // passthrough handles open for writing, by file
 	comms    []*comm
 }
 
@@ -52,7 +52,7 @@ func (fs *FS) Mount(dir string) (*Mount, error) {
 	}
 	m := &Mount{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, state: fs.state, dir: dir, uuid: fs.state.NewClient(),
-		hsm: hsmCache{values: map[state.FID]hsmValue{}}, epoch: map[state.FID]uint8{}, backings: map[uint64]*backing{}, direct: map[uint64]int{}, writers: map[state.FID]int{},
+		hsm: hsmCache{values: map[state.FID]hsmValue{}}, epoch: map[state.FID]uint8{}, backings: map[uint64]*backing{}, direct: map[uint64]int{}, writers: map[state.FID][]*file{},
 	}
 	m.passthrough.Store(!fs.opt.NoPassthrough)
 	server, err := fuse.NewServer(m, dir, &fuse.MountOptions{

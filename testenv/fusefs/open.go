@@ -1,11 +1,15 @@
 package fusefs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -20,6 +24,9 @@ type file struct {
 	node     uint64
 	isAppend bool
 	pass     *backing // nil: direct
+
+	flushed atomic.Bool   // a descriptor of it was closed
+	gone    chan struct{} // of a passthrough writer: closed when the kernel has let go of it
 
 	mu  sync.RWMutex // guards obj and gen; read-held during I/O on obj
 	obj *os.File     // of a direct file; nil before the first I/O
@@ -146,7 +153,8 @@ func (m *Mount) pass(f *file, a *state.Attr) error {
 	case f.pass == nil:
 		m.direct[f.node]++
 	case f.handle.Writable():
-		m.writers[f.fid]++
+		f.gone = make(chan struct{})
+		m.writers[f.fid] = append(m.writers[f.fid], f)
 	}
 	return nil
 }
@@ -174,11 +182,12 @@ func (m *Mount) newBacking(f *file) *backing {
 func (m *Mount) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	if f := m.file(in.Fh); f != nil {
 		f.handle.Flush()
+		f.flushed.Store(true)
 	}
 	return fuse.OK
 }
 
-// Release comes after the last close of an open file.
+// Release comes after the last close of an open file, which does not wait for it.
 func (m *Mount) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	h, _ := m.handles.LoadAndDelete(in.Fh)
 	f, ok := h.(*file)
@@ -200,12 +209,21 @@ func (m *Mount) forgetOpen(f *file) {
 		return
 	}
 	if f.handle.Writable() {
-		less(m.writers, f.fid)
+		m.writerGone(f)
 	}
 	if f.pass.refs--; f.pass.refs == 0 {
 		delete(m.backings, f.node)
 		_ = m.server.UnregisterBackingFd(f.pass.id) // fails after the unmount, which did it
 		f.pass.obj.Close()
+	}
+}
+
+// writerGone is called with m.mu held.
+func (m *Mount) writerGone(f *file) {
+	close(f.gone)
+	rest := slices.DeleteFunc(m.writers[f.fid], func(w *file) bool { return w == f })
+	if m.writers[f.fid] = rest; len(rest) == 0 {
+		delete(m.writers, f.fid)
 	}
 }
 
@@ -220,11 +238,44 @@ func less[K comparable](counts map[K]int, key K) {
 func (fs *FS) heldForWriting(fid state.FID) bool {
 	for _, m := range fs.Mounts() {
 		m.mu.Lock()
-		held := m.writers[fid] > 0
+		held := len(m.writers[fid]) > 0
 		m.mu.Unlock()
 		if held {
 			return true
 		}
 	}
 	return false
+}
+
+// closing is how long the Release of a file may be on its way. A descriptor that was
+// copied is flushed with each copy, and none may come.
+const closing = 5 * time.Second
+
+// awaitClosed waits for what the kernels have yet to say of writers that are gone, so
+// that who has closed a file can release it, as on Lustre.
+func (fs *FS) awaitClosed(fids []state.FID) {
+	ctx, cancel := context.WithTimeout(fs.ctx, closing)
+	defer cancel()
+	for _, m := range fs.Mounts() {
+		for _, fid := range fids {
+			for _, f := range m.closed(fid) {
+				select {
+				case <-f.gone:
+				case <-ctx.Done():
+				}
+			}
+		}
+	}
+}
+
+// closed are the passthrough writers of a file of which a descriptor was closed.
+func (m *Mount) closed(fid state.FID) (closed []*file) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.writers[fid] {
+		if f.flushed.Load() {
+			closed = append(closed, f)
+		}
+	}
+	return closed
 }

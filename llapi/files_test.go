@@ -287,6 +287,7 @@ func TestChangelog(t *testing.T) {
 		t.Fatalf("changelog_register: %+v", r)
 	}
 	path, fid := w.file("f", "x")
+	w.awaitRecord(mdt, llapi.RecordClose) // which is made after close(2) has returned
 	w.ok(os.Rename(path, w.lustre.Path("g")))
 	w.ok(os.Remove(w.lustre.Path("g")))
 
@@ -324,6 +325,19 @@ func TestChangelog(t *testing.T) {
 	}
 	_, err := llapi.OpenChangelog("lustre-MDT0001", 0, 0)
 	w.is("of another server", err, fs.ErrNotExist)
+}
+
+// awaitRecord waits for the first record of a type.
+func (w *world) awaitRecord(mdt string, want llapi.RecordType) {
+	w.Helper()
+	cl, err := llapi.OpenChangelog(mdt, 0, llapi.ChangelogFollow)
+	w.ok(err)
+	for seen := llapi.RecordType(0); seen != want; {
+		r, err := cl.Recv()
+		w.ok(err)
+		seen = r.Type
+	}
+	w.ok(cl.Close())
 }
 
 func (w *world) changelog(mdt string, start uint64) (records []llapi.Record) {

@@ -351,6 +351,7 @@ func TestCancelRunning(t *testing.T) {
 
 func TestFail(t *testing.T) {
 	w := newWorld(t)
+	w.lustre.SetParam("mdt.*.hsm.grace_delay", "600") // both records are looked at in the end
 	path, fid := w.file("f", "content")
 	w.request(llapi.UserArchive, fid)
 	item := w.recv(w.ct)

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,12 +31,15 @@ type Check struct {
 	needs  []string // of the same subject, or "subject/name": in vain where one of them has failed
 	after  []string // the like, but only to be waited for
 	limit  time.Duration
-	advice string // what helps where the result does not know better
+	notice time.Duration // that it has after its limit to say itself what it was waiting for
+	advice string        // what helps where the result does not know better
 	run    func(ctx context.Context) result
 }
 
 // usualLimit is how long a check may take. A healthy one takes a second at most.
 const usualLimit = 20 * time.Second
+
+const usualNotice = time.Second
 
 // A result is a finding without its address.
 type result struct {
@@ -145,10 +149,7 @@ func (r *runner) skipped(c *Check) result {
 // within runs a check, and gives it up when its time is over. It may go on then,
 // for good if it has to.
 func within(ctx context.Context, c *Check) result {
-	limit := c.limit
-	if limit == 0 {
-		limit = usualLimit
-	}
+	limit, notice := cmp.Or(c.limit, usualLimit), cmp.Or(c.notice, usualNotice)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	found := make(chan result, 1)
@@ -161,10 +162,7 @@ func within(ctx context.Context, c *Check) result {
 	select {
 	case res := <-found: // it noticed by itself, and knows more
 		return res
-	case <-time.After(noticing):
+	case <-time.After(notice):
 		return failf("", "no answer in %s: it hangs", limit)
 	}
 }
-
-// noticing is the time that a check has to say itself what it was waiting for.
-const noticing = time.Second

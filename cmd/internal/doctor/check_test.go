@@ -63,7 +63,7 @@ func TestRunGivesUp(t *testing.T) {
 			<-forever
 			return okf("fine")
 		}},
-		{Subject: "s", Name: "slow", limit: time.Millisecond, run: func(ctx context.Context) result {
+		{Subject: "s", Name: "slow", limit: time.Millisecond, notice: time.Minute, run: func(ctx context.Context) result {
 			<-ctx.Done()
 			return warnf("", "slow")
 		}},

@@ -80,9 +80,9 @@ type MoverList struct {
 
 // AskMovers asks copytools what they do, all at once. Each address is that of the
 // copytool's /metrics, or of what is beside it. token is what --http-token-file of the
-// copytools has; empty: none. It takes moverTime at most.
+// copytools has; empty: none. Who does not answer is asked until ctx ends.
 func AskMovers(ctx context.Context, addresses []string, token string) []MoverActivity {
-	client := &http.Client{Timeout: moverTime, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	found := make([]MoverActivity, len(addresses))
 	var all sync.WaitGroup
 	for i, address := range addresses {
@@ -146,5 +146,7 @@ func (s *Server) activity(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, MoverList{AskMovers(r.Context(), s.o.Movers, s.o.MoverToken)})
+	ctx, cancel := context.WithTimeout(r.Context(), s.movers.client.Timeout)
+	defer cancel()
+	return writeJSON(w, http.StatusOK, MoverList{AskMovers(ctx, s.o.Movers, s.o.MoverToken)})
 }

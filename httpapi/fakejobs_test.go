@@ -239,6 +239,7 @@ func serve(t *testing.T, f *fakeJobs, a Access, movers ...string) *httptest.Serv
 		Jobs: f, FileSystem: "lustre", Mount: "/mnt/lustre", Version: "test", Movers: movers,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
+	s.movers.client.Timeout, s.movers.age = time.Minute, time.Hour // whatever the machine
 	server := httptest.NewServer(s.Handler(a))
 	t.Cleanup(server.Close)
 	return server

@@ -51,10 +51,12 @@ func (o *Operations) add(kind string, n int64) {
 	}
 }
 
-// Bounds of a look at a mover. The page asks often, and a mover that does not
-// answer must not hold it up.
+// MoverTime is how long a look at movers should take at most. The page asks often, and
+// a mover that does not answer must not hold it up.
+const MoverTime = 2 * time.Second
+
+// Other bounds of a look at a mover.
 const (
-	moverTime = 2 * time.Second
 	moverAge  = 3 * time.Second
 	moverBody = 4 << 20 // bytes
 )
@@ -63,6 +65,7 @@ const (
 type movers struct {
 	urls   []string
 	client *http.Client
+	age    time.Duration // that a look may have
 
 	mu   sync.Mutex // guards what follows, and lets one look at a time be taken
 	when time.Time
@@ -70,14 +73,14 @@ type movers struct {
 }
 
 func newMovers(urls []string) *movers {
-	return &movers{urls: urls, client: &http.Client{Timeout: moverTime}, last: []Mover{}}
+	return &movers{urls: urls, client: &http.Client{Timeout: MoverTime}, age: moverAge, last: []Mover{}}
 }
 
-// look is never older than moverAge, nor longer than moverTime.
+// look is never older than age, nor longer than the client's timeout.
 func (m *movers) look(ctx context.Context) []Mover {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if time.Since(m.when) < moverAge {
+	if time.Since(m.when) < m.age {
 		return m.last
 	}
 	found := make([]Mover, len(m.urls))

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +30,7 @@ import (
 func lhsmctl(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, moverTime: time.Minute}
 	code = p.run(context.Background(), append([]string{programName}, args...))
 	return code, out.String(), errs.String()
 }

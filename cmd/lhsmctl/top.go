@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,6 +95,8 @@ func (p *program) looker(c *cli.Context) (looker, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (topView, error) {
+		ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.moverTime, httpapi.MoverTime))
+		defer cancel()
 		return topView{Time: time.Now(), Movers: httpapi.AskMovers(ctx, movers, token)}, nil
 	}, nil
 }

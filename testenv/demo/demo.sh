@@ -54,7 +54,6 @@ export AZURITE_KEY=$(sed -n 's/^AZURITE_KEY=//p' "$home/azurite.log")
 echo "container: $container"
 
 step "The copytool: Lustre on one side, a container on the other"
-metrics=127.0.0.1:$((20000 + RANDOM % 10000))
 cat >"$home/lhsm-azblob.conf" <<EOF
 container_url = "$container"
 auth = "shared-key"
@@ -62,11 +61,12 @@ account_key_file = "$home/account.key"
 run_dir = "$home/run"
 state_dir = "$home/state"
 progress_interval = "1s"
-http = "$metrics"
+http = "127.0.0.1:0"
 EOF
 type "cat $home/lhsm-azblob.conf"
 echo "\$ lhsmtool_azblob --config $home/lhsm-azblob.conf $mnt &"
-start copytool serving lhsmtool_azblob --config "$home/lhsm-azblob.conf" "$mnt"
+start copytool 'msg=serving ' lhsmtool_azblob --config "$home/lhsm-azblob.conf" "$mnt"
+metrics=$(sed -n 's/.*msg="serving HTTP" address=//p' "$home/copytool.log")
 
 step "A small tree: small files, 300 MiB, an empty one, odd names"
 cd "$mnt"

@@ -25,7 +25,8 @@ type comm struct {
 	pid   uint32
 	agent *state.Agent
 	pipe  *os.File
-	stop  func() // ends the pump and waits for it
+	stop  func()        // ends the pump and waits for it
+	done  chan struct{} // closed by the pump's end
 
 	writing sync.Mutex // one message at a time; never held with another lock
 	late    []byte     // guarded by writing: a message that a fault has the next one overtake
@@ -46,7 +47,7 @@ func (m *Mount) startComm(pid uint32, agent *state.Agent, pipe *os.File) error {
 	}
 	ctx, cancel := context.WithCancel(m.fs.ctx)
 	done := make(chan struct{})
-	c := &comm{pid: pid, agent: agent, pipe: w}
+	c := &comm{pid: pid, agent: agent, pipe: w, done: done}
 	c.stop = func() {
 		cancel()
 		c.pipe.Close() // ends a write that waits
@@ -76,24 +77,26 @@ func repoll(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pipe of a copytool"), nil
 }
 
-// stopComms unregisters what the process pid registered on this mount; 0 means
-// everything. The coordinator knows one agent per mount, so it forgets that
-// whoever's it was.
+// stopComms unregisters what the process pid registered on this mount. The
+// coordinator knows one agent per mount, so it forgets that whoever's it was. As in
+// Lustre, a message that is being written keeps this waiting, for as long as nobody
+// reads a pipe that is full (LU-7992).
 func (m *Mount) stopComms(pid uint32) {
 	m.mu.Lock()
-	var stopped, rest []*comm
+	var stopped []*comm
 	for _, c := range m.comms {
-		if pid == 0 || c.pid == pid {
+		if c.pid == pid {
 			stopped = append(stopped, c)
-		} else {
-			rest = append(rest, c)
 		}
 	}
-	m.comms = rest
 	m.mu.Unlock()
 	for _, c := range stopped {
 		c.agent.Unregister()
-		c.stop()
+		select {
+		case <-c.done:
+		case <-m.fs.ctx.Done():
+			c.stop()
+		}
 	}
 }
 

@@ -163,7 +163,8 @@ func (a *Agent) Recv(ctx context.Context) (ActionList, error) {
 }
 
 // Unregister ends the registration. The mount has no agent any more then, even
-// if another copytool on it goes on listening: it gets nothing.
+// if another copytool on it goes on listening: it gets nothing. What was not to be
+// written yet is WAITING again: a client refuses what comes after the end.
 func (a *Agent) Unregister() {
 	a.fs.begin()
 	defer a.fs.end()
@@ -172,6 +173,7 @@ func (a *Agent) Unregister() {
 	}
 	a.close()
 	a.fs.cdt.removeAgent(a.client.uuid)
+	a.unsend()
 }
 
 // close takes the pipe away; the lock is held.
@@ -191,19 +193,22 @@ func (a *Agent) close() {
 func (a *Agent) SendFailed(l ActionList) {
 	a.fs.begin()
 	defer a.fs.end()
-	if a.closed {
-		return
+	if !a.closed {
+		a.close()
+		if len(a.client.pipes) == 0 {
+			a.fs.cdt.removeAgent(a.client.uuid)
+		}
 	}
-	lost := append([]ActionList{l}, a.queue...)
-	a.queue = nil
-	a.close()
+	a.unsend(l)
+}
+
+// unsend takes lists back, and those that nobody has taken out of the queue.
+func (a *Agent) unsend(lists ...ActionList) {
 	c := &a.fs.cdt
-	for _, list := range lost {
-		c.unsend(list, a.client.uuid)
+	for _, l := range append(lists, a.queue...) {
+		c.unsend(l, a.client.uuid)
 	}
-	if len(a.client.pipes) == 0 {
-		c.removeAgent(a.client.uuid)
-	}
+	a.queue = nil
 	c.kick()
 }
 

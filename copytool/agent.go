@@ -3,12 +3,14 @@ package copytool
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -168,15 +170,17 @@ func (a *Agent) drain(work context.Context) {
 	a.sched.abort(errShuttingDown)
 }
 
-// unregister ends a registration, and files what was sent before that.
+// unregister ends a registration, and files what is sent until then. It does so even
+// when ctx has ended, since the end needs a reader, and nobody else gets those actions.
 func (a *Agent) unregister(ctx context.Context, s Session) {
-	if err := s.Unregister(); err != nil {
-		a.log.Warn("unregister", "err", err)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Unregister() }()
+	var err error
+	for err == nil || errors.Is(err, syscall.EPROTO) {
+		err = a.next(context.WithoutCancel(ctx), s)
 	}
-	for {
-		if err := a.next(ctx, s); err != nil {
-			return
-		}
+	if err := <-ended; err != nil {
+		a.log.Warn("unregister", "err", err)
 	}
 }
 

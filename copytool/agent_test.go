@@ -210,6 +210,7 @@ func TestLostRegistration(t *testing.T) {
 		}
 		r.mu.Unlock()
 		r.fails <- &llapi.Error{Func: "recv", Errno: syscall.EPIPE}
+		synctest.Wait() // until the old registration is over
 		r.send(next)
 		<-caught
 		if len(r.sessions) != 2 {
@@ -235,6 +236,7 @@ func TestLostList(t *testing.T) {
 	for range maxLostLists {
 		r.fails <- lost
 	}
+	r.log.wait(t, "registered again")
 	r.archive(r.write("g", "content"))
 	if n := len(r.sessions); n != 2 {
 		t.Errorf("%d registrations after %d lost lists, want 2", n, maxLostLists)
@@ -257,6 +259,33 @@ func TestDrainLetsActionsEnd(t *testing.T) {
 			t.Errorf("ended with %v and %v, want success of both", a, b)
 		}
 	}, func(o *Options) { o.Limits.Archives = 1 })
+}
+
+// TestSentWhileUnregistering: the kernel may hold up the end of a registration until
+// what it has to say is read, even after the second signal.
+func TestSentWhileUnregistering(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		first, last := r.item(llapi.ActionArchive, r.write("f", "content")), r.item(llapi.ActionArchive, r.write("g", "content"))
+		r.ending = func() {
+			r.kill()
+			r.send(first)
+			select {
+			case r.fails <- &llapi.Error{Func: "recv", Errno: syscall.EPROTO}:
+			case <-time.After(time.Minute):
+				t.Error("nobody reads while the registration ends")
+			}
+			r.send(last)
+			synctest.Wait()
+		}
+		r.drain()
+		<-r.done
+		r.done <- nil
+		for _, it := range []llapi.ActionItem{first, last} {
+			if len(r.ended[key{it.Cookie, it.FID}]) != 1 {
+				t.Errorf("the action with cookie %d has no end", it.Cookie)
+			}
+		}
+	})
 }
 
 func TestDrainEnds(t *testing.T) {

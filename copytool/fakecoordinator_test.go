@@ -132,7 +132,12 @@ func (s *fakeSession) Renew() error {
 }
 
 func (s *fakeSession) Unregister() error {
-	s.once.Do(func() { close(s.gone) })
+	s.once.Do(func() {
+		if s.ending != nil {
+			s.ending()
+		}
+		close(s.gone)
+	})
 	return nil
 }
 

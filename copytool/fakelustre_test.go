@@ -42,6 +42,7 @@ type fakeLustre struct {
 	sessions []*fakeSession
 	register func() error // may refuse a registration
 	renew    func() error // may refuse a renewal
+	ending   func()       // what happens while a registration ends
 	renewals int
 	stats    int // of files that there are
 	begun    int // restores

@@ -104,8 +104,8 @@ type Registration interface {
 	// Renew makes sure that the coordinators have not forgotten it, and disturbs
 	// nothing. It can take as long as a metadata server is away.
 	Renew() error
-	// Unregister ends it at once; actions go on. Recv returns what had been sent
-	// by then, and then llapi.ErrClosed.
+	// Unregister ends it at once; actions go on. It needs somebody in Recv, which
+	// returns what is sent by then, and then llapi.ErrClosed.
 	Unregister() error
 	// Close waits for open actions, then frees what they needed.
 	Close() error

@@ -7,6 +7,7 @@ package llapi
 import "C"
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +39,10 @@ type Copytool struct {
 	wakeFD   int32    // its number; asking the File would make it blocking
 
 	renewed bool         // guarded by registrations
-	gone    atomic.Bool  // set by Unregister: no more Recv
+	gone    atomic.Bool  // set by Unregister at its end: nothing more comes
 	closed  atomic.Bool  // set by Close: no more of anything
 	recv    sync.Mutex   // held by Recv, so that its descriptor stays
-	stopped bool         // the registration has been undone; guarded by recv
+	deaf    bool         // the pipe has been given up; guarded by recv
 	pending []ActionList // read, and not yet returned; guarded by recv
 
 	outOfStep bool   // the library lost the place in the pipe; guarded by recv
@@ -147,7 +148,8 @@ func (c *Copytool) Mount() string { return c.mount }
 // Recv waits for the next list of actions. Only one goroutine at a time may be
 // in it. The list shares no memory with the library.
 //
-// Errors: ctx's, as ctx.Err(); ErrClosed after Unregister or Close; EPROTO for a message
+// Errors: ctx's, as ctx.Err(); ErrClosed after Close, and after Unregister once it has
+// returned what had come until then; EPROTO for a message
 // that could not be read or decoded (log it and go on: it happens on healthy
 // systems before 2.18; its actions are lost until their timeout, and those of
 // the next ones are not); EPIPE
@@ -209,28 +211,33 @@ func (c *Copytool) recvOne() (ActionList, error) {
 // waitReadable returns nil when the pipe has something to read.
 func (c *Copytool) waitReadable(ctx context.Context) error {
 	for {
+		timeout, gone := -1, c.gone.Load() // asked first: what came before it is seen below
 		switch {
-		case c.gone.Load():
+		case c.deaf || c.closed.Load():
 			return ErrClosed
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case gone:
+			timeout = 0
 		}
 		fds := [2]unix.PollFd{
 			{Fd: c.fd, Events: unix.POLLIN},
 			{Fd: c.wakeFD, Events: unix.POLLIN},
 		}
-		if _, err := unix.Poll(fds[:], -1); err != nil && !errors.Is(err, unix.EINTR) {
+		_, err := unix.Poll(fds[:], timeout)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
 			return os.NewSyscallError("poll", err)
-		}
-		if fds[1].Revents != 0 {
+		case fds[1].Revents != 0:
 			var counter [8]byte
 			_, _ = unix.Read(int(c.wakeFD), counter[:]) // reset, then look at why
-			continue
-		}
-		if fds[0].Revents&unix.POLLIN != 0 {
+		case fds[0].Revents&unix.POLLIN != 0:
 			return nil
-		}
-		if fds[0].Revents != 0 {
+		case gone:
+			return cmp.Or(c.hangUp(), ErrClosed)
+		case fds[0].Revents != 0:
 			// No writer and nothing left. Up to 2.17 the library would report
 			// this with whatever errno happens to be.
 			return &Error{Func: "llapi_hsm_copytool_recv", Errno: syscall.EPIPE}

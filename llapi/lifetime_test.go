@@ -89,6 +89,46 @@ func TestUnregister(t *testing.T) {
 	w.ok(w.ct.Close())
 }
 
+// TestUnregisterWhileMoreComes: the kernel waits in a write to the full pipe, which a
+// keeper holds as well. Each list is received, or the coordinator's to send again.
+func TestUnregisterWhileMoreComes(t *testing.T) {
+	w := newWorld(t)
+	keeper, err := w.ct.Pipe()
+	w.ok(err)
+	defer keeper.Close()
+	_, err = unix.FcntlInt(keeper.Fd(), unix.F_SETPIPE_SZ, 4096) // two lists
+	w.ok(err)
+	w.ok(w.ct.Unblock())
+	const files = 20
+	w.lustre.SetParam("mdt.*.hsm.max_requests", fmt.Sprint(files))
+	for i := range files {
+		_, fid := w.file(fmt.Sprintf("f%d", i), "content")
+		w.ok(llapi.SendRequest(w.lustre.Mount(), llapi.Request{Action: llapi.UserArchive, Items: []llapi.FID{fid}, Data: make([]byte, 1500)}))
+		for w.started() <= i {
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- w.ct.Unregister() }()
+	received := 0
+	for err == nil {
+		var list llapi.ActionList
+		list, err = w.ct.Recv(t.Context())
+		received += len(list.Items)
+	}
+	if !errors.Is(err, llapi.ErrClosed) {
+		w.is("Recv", err, syscall.EPIPE)
+	}
+	w.ok(<-ended)
+	if started := w.started(); received == 0 || received != started {
+		t.Errorf("%d actions were received, and the coordinator takes %d for sent", received, started)
+	}
+}
+
+// started is how many actions the coordinator takes for sent.
+func (w *world) started() int {
+	return strings.Count(w.lustre.GetParam("mdt.*.hsm.actions"), "status=STARTED")
+}
+
 // The old registration's end leaves a newer one of the same mount alone.
 func TestRegisterAgain(t *testing.T) {
 	w := newWorld(t)

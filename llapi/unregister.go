@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"sync"
 	"unsafe"
@@ -25,57 +26,45 @@ func (c *Copytool) isNewest() bool { return registrations.newest[c.device] == c 
 
 // Unregister takes the copytool off the coordinators' lists at once, without
 // waiting for open actions: Begin, Fail, ReportProgress and what was begun go
-// on working until Close. Recv returns what had come until then, and after
-// that ErrClosed. Calling it again does nothing.
+// on working until Close. Calling it again does nothing.
+//
+// Somebody must go on with Recv meanwhile, until it returns ErrClosed, or EPIPE since
+// the kernel has let go. The kernel may be waiting in a write to a full pipe, holding
+// what this needs (LU-7992), and what it writes before it is told is STARTED: nobody
+// else will get it.
 func (c *Copytool) Unregister() error {
-	c.gone.Store(true)
-	c.interrupt()
-	c.recv.Lock()
-	defer c.recv.Unlock()
-	if c.stopped {
-		return nil
-	}
-	c.stopped = true
-	c.drain()
 	registrations.Lock()
 	defer registrations.Unlock()
-	// The read end goes first: the kernel may be waiting in a write to a full
-	// pipe, holding what the ioctl needs (LU-7992). The descriptor is the
-	// library's, which will close it, so it is not closed but replaced.
-	if err := replaceByNull(int(c.fd)); err != nil {
-		return err
+	if c.gone.Load() {
+		return nil
 	}
+	defer c.interrupt()
+	defer c.gone.Store(true)
 	if !c.isNewest() {
 		return nil
 	}
-	err := c.start(commMessage(os.Getpid(), commStop, noFD, nil))
-	if c.renewed {
-		// Only for what the client remembers of renewals; the coordinators have
-		// forgotten this mount by now, and say so.
-		_ = c.start(commMessage(renewalID(), commStop, noFD, nil))
-	}
-	return err
+	return c.stop()
 }
 
-// drain keeps the lists that are in the pipe for Recv: their actions are
-// STARTED and nobody else will get them. What the kernel writes between this
-// and the end of the pipe is lost; it has not been told to stop yet, and
-// telling it first is what can block for good.
-func (c *Copytool) drain() {
-	const enough = 1000 // a kernel that keeps writing must not keep us here
-	for range enough {
-		fds := [1]unix.PollFd{{Fd: c.fd, Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds[:], 0); err != nil || n == 0 || fds[0].Revents&unix.POLLIN == 0 {
-			return
-		}
-		if c.outOfStep {
-			if c.resync() != nil {
-				return
-			}
-		} else if list, err := c.recvOne(); err == nil {
-			c.pending = append(c.pending, list)
-		}
+// stop tells the kernel. It drops what it knows of renewals first: once our own pipe
+// is gone they would make it take a message that was under way for one that was
+// delivered, instead of refusing it, upon which it is sent again.
+func (c *Copytool) stop() error {
+	if c.renewed {
+		_ = c.start(commMessage(renewalID(), commStop, noFD, nil))
 	}
+	return c.start(commMessage(os.Getpid(), commStop, noFD, nil))
+}
+
+// hangUp gives our end of the pipe up, so that whoever writes into it still learns
+// that nobody reads. The descriptor is the library's, which will close it, so it is
+// not closed but replaced. recv is held.
+func (c *Copytool) hangUp() error {
+	if c.deaf {
+		return nil
+	}
+	c.deaf = true
+	return replaceByNull(int(c.fd))
 }
 
 func replaceByNull(fd int) error {
@@ -119,8 +108,8 @@ func commMessage(id int, flags uint32, pipe int, archives []uint32) []byte {
 
 // Close unregisters, if Unregister has not, waits until every action begun has
 // ended, and frees what the registration holds. Actions received but not begun
-// stay STARTED at the coordinator: fail them before. A second Close returns
-// ErrClosed.
+// stay STARTED at the coordinator: fail them before. What Recv has not returned by
+// now is lost. A second Close returns ErrClosed.
 //
 // Implements:
 //
@@ -132,13 +121,22 @@ func (c *Copytool) Close() error {
 	if again {
 		return ErrClosed
 	}
-	err := c.Unregister()
+	err := errors.Join(c.leavePipe(), c.Unregister())
 	c.open.Wait()
 	if ferr := c.free(); err == nil {
 		err = ferr
 	}
 	c.closeFiles()
 	return err
+}
+
+// leavePipe ends Recv. The pipe goes before the registration, since nobody reads it
+// while that ends.
+func (c *Copytool) leavePipe() error {
+	c.interrupt()
+	c.recv.Lock()
+	defer c.recv.Unlock()
+	return c.hangUp()
 }
 
 // free gives the handle back to the library.

@@ -117,7 +117,7 @@ func (j *job) conclude(err error) (rest time.Duration) {
 	if errors.As(err, &wait) {
 		return j.pause(wait)
 	}
-	j.decide(err)
+	j.decide(j.unlessReleased(err))
 	j.t.retry.Store(j.verdict.Retry)
 	j.t.ending.Store(true)
 	rerr := j.report(j.verdict)

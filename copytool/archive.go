@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"lhsm-azblob/blobstore"
+	"lhsm-azblob/llapi"
 )
 
 // maxAttempts is how often a publication may find that the blob at its name
@@ -54,6 +55,20 @@ func (j *job) doArchive(ctx context.Context) error {
 	}
 	j.markParents(ctx)
 	return nil
+}
+
+// unlessReleased gives the failure of an archive its name if the file was released in the
+// meantime: what another archive has made serves. After 2.17 (LU-19829) a failure with
+// any other number makes an archived file dirty, and Lustre restores no dirty file: nobody
+// could read it any more.
+func (j *job) unlessReleased(err error) error {
+	if err == nil || j.t.item.Action != llapi.ActionArchive || codeOf(err) == Forgotten {
+		return err
+	}
+	if flags, ferr := j.hsmFlags(); ferr != nil || flags&llapi.HSReleased == 0 {
+		return err
+	}
+	return failf(AlreadyArchived, "the file was released before this archive of it ended; the copy of another one serves: %w", err)
 }
 
 // stillRecorded fails if the file does not say any more that this archive relies on

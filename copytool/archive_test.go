@@ -284,6 +284,32 @@ func TestArchiveOfAReleasedFile(t *testing.T) {
 	}
 }
 
+// TestReleasedDuringItsArchive: another archive has made the copy by which the file was
+// released. Newer Lustre takes every number but one for a reason to forget that.
+func TestReleasedDuringItsArchive(t *testing.T) {
+	r := newRig(t)
+	fid := r.write("f", "content")
+	r.archive(fid)
+	r.change(fid, "content")
+	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+		if op != "put" {
+			return nil
+		}
+		r.release(fid)
+		return fail(op, n, blobstore.ErrBusy)
+	}
+	r.want(llapi.ActionArchive, fid, syscall.EALREADY)
+	r.log.wait(t, "code=AlreadyArchived")
+	if _, noted := r.files[fid].xattrs[ErrorXattr]; noted {
+		t.Error("the file is said to have failed")
+	}
+	r.store.before = nil
+	r.want(llapi.ActionRestore, fid, 0)
+	if got := r.content(fid); got != "content" {
+		t.Errorf("restored %q", got)
+	}
+}
+
 // TestArchiveOnTwoMoversAtOnce: the other one, which saw the file under another
 // name, has recorded its copy first. One blob is enough.
 func TestArchiveOnTwoMoversAtOnce(t *testing.T) {

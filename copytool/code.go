@@ -20,6 +20,7 @@ const (
 	OK                   Code = "OK"
 	FileChanged          Code = "FileChanged"          // written while it was archived; archive it again
 	FileVanished         Code = "FileVanished"         // unlinked before its action ended
+	AlreadyArchived      Code = "AlreadyArchived"      // released before its archive ended, by another's copy
 	BlobExists           Code = "BlobExists"           // somebody else's blob has the name; see --on-conflict
 	BlobChanged          Code = "BlobChanged"          // the blob is not the one that was archived
 	BlobMissing          Code = "BlobMissing"          // the blob is not there
@@ -72,6 +73,7 @@ func (v Verdict) flags() llapi.EndFlags {
 var verdicts = map[Code]Verdict{
 	FileChanged:          {Errno: syscall.EBUSY},
 	FileVanished:         {Errno: syscall.ENOENT},
+	AlreadyArchived:      {Errno: syscall.EALREADY},
 	BlobExists:           {Errno: syscall.EEXIST},
 	BlobChanged:          {Errno: syscall.EIO},
 	BlobMissing:          {Errno: syscall.ENOENT},

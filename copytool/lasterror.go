@@ -30,7 +30,7 @@ type LastError struct {
 // that may fail.
 func (j *job) note(v Verdict, err error) {
 	switch v.Code {
-	case Canceled, Forgotten, FileVanished:
+	case Canceled, Forgotten, FileVanished, AlreadyArchived:
 		return // says nothing about the file, or has no file to be said of
 	case OK:
 		if !j.hasError {

@@ -30,6 +30,7 @@ func TestVerdicts(t *testing.T) {
 	table := map[Code]Verdict{
 		FileChanged:          {Errno: syscall.EBUSY},
 		FileVanished:         {Errno: syscall.ENOENT},
+		AlreadyArchived:      {Errno: syscall.EALREADY},
 		BlobExists:           {Errno: syscall.EEXIST},
 		BlobChanged:          {Errno: syscall.EIO},
 		BlobMissing:          {Errno: syscall.ENOENT},

@@ -4,11 +4,13 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"lhsm-azblob/testenv/azurite"
+	"lhsm-azblob/testenv/gate"
 )
 
 // outages is how often each of these tests disturbs, unless $LHSM_OUTAGES says
@@ -94,11 +96,13 @@ func TestMountLostAtRandomMoments(t *testing.T) {
 }
 
 // A blobServer is an Azurite of its own that can be restarted, behind an address
-// that stays. Its clients see connections reset, and then refused.
+// that stays. Its clients see connections reset, and then refused. The gate between
+// lets it do what it was asked.
 type blobServer struct {
 	t       *testing.T
 	dir     string
 	server  *azurite.Server
+	gate    *gate.Gate // before this server
 	address string
 
 	mu       sync.Mutex // guards all below
@@ -108,8 +112,7 @@ type blobServer struct {
 
 func newBlobServer(t *testing.T) *blobServer {
 	b := &blobServer{t: t, dir: t.TempDir(), address: "127.0.0.1:0", conns: map[net.Conn]bool{}}
-	b.server = azurite.StartWith(t, azurite.Options{Location: b.dir})
-	b.listen()
+	b.start()
 	t.Cleanup(func() {
 		if b.listener != nil {
 			b.cut()
@@ -118,13 +121,21 @@ func newBlobServer(t *testing.T) *blobServer {
 	return b
 }
 
-func (b *blobServer) listen() {
+func (b *blobServer) start() {
 	b.t.Helper()
-	l, err := net.Listen("tcp", b.address)
+	b.server = azurite.StartWith(b.t, azurite.Options{Location: b.dir})
+	u, err := url.Parse(b.server.Endpoint)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	u, err := url.Parse(b.server.Endpoint)
+	b.gate = newGate(b.t, u.Scheme+"://"+u.Host, gate.Options{})
+	b.listen(strings.TrimPrefix(b.gate.URL, "http://"))
+}
+
+// listen relays connections to the backend.
+func (b *blobServer) listen(backend string) {
+	b.t.Helper()
+	l, err := net.Listen("tcp", b.address)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -138,7 +149,7 @@ func (b *blobServer) listen() {
 			if err != nil {
 				return
 			}
-			go b.relay(l, client, u.Host) // ends with either connection
+			go b.relay(l, client, backend) // ends with either connection
 		}
 	}()
 }
@@ -196,7 +207,7 @@ func (b *blobServer) cut() {
 // restart is for a server that is cut off.
 func (b *blobServer) restart() {
 	b.t.Helper()
+	b.gate.Cut()
 	b.server.Shutdown()
-	b.server = azurite.StartWith(b.t, azurite.Options{Location: b.dir})
-	b.listen()
+	b.start()
 }

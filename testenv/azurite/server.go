@@ -51,8 +51,9 @@ func (s *Server) Stop() {
 }
 
 // Shutdown ends the Azurite after it has written what it holds to its location,
-// which it otherwise does every five seconds only. Cut its clients off before: what
-// it answers meanwhile may be lost, and while one is connected it does not end.
+// which it otherwise does every five seconds only. Cut its clients off before, and let
+// it end what they have asked, as a gate's Cut does: what it does meanwhile may be lost,
+// or half of it, and while a client is connected it does not end.
 func (s *Server) Shutdown() {
 	_ = s.p.proc.Signal(syscall.SIGTERM) // may have ended by itself
 	<-s.p.done

@@ -17,18 +17,16 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
-	"sync/atomic"
 )
 
 // A Gate is a running proxy.
 type Gate struct {
 	URL string // where it listens: scheme, host and port
 
-	server    *httptest.Server
-	transport *http.Transport    // to the blob server
-	end       context.CancelFunc // of the contexts of all requests
-	remember  bool
-	cut       atomic.Bool
+	server   *httptest.Server
+	backend  *backend
+	end      context.CancelFunc // of the contexts of all requests
+	remember bool
 
 	mu     sync.Mutex // guards all below
 	holds  []*Hold
@@ -71,14 +69,15 @@ func redirect(r *httputil.ProxyRequest, target *url.URL) {
 	}
 }
 
-// New starts a gate before the server at the URL backend.
-func New(backend string, o Options) (*Gate, error) {
-	target, err := url.Parse(backend)
+// New starts a gate before the server at a URL.
+func New(server string, o Options) (*Gate, error) {
+	target, err := url.Parse(server)
 	if err != nil {
 		return nil, fmt.Errorf("start a gate: %w", err)
 	}
-	g := &Gate{transport: http.DefaultTransport.(*http.Transport).Clone(), remember: o.Remember}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { redirect(r, target) }, Transport: g.transport}
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &Gate{backend: &backend{transport: http.DefaultTransport.(*http.Transport).Clone(), ctx: ctx}, end: cancel, remember: o.Remember}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { redirect(r, target) }, Transport: g.backend}
 	proxy.FlushInterval = -1
 	// A copytool that is cancelled hangs up; that is no error of the proxy.
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
@@ -88,20 +87,19 @@ func New(backend string, o Options) (*Gate, error) {
 	}
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case g.cut.Load():
+		case g.backend.cutOff():
 			reset(w)
 		case g.pass(r):
 			g.serverFor(r, proxy).ServeHTTP(w, r)
 		}
 	}))
-	ctx, cancel := context.WithCancel(context.Background())
 	g.server.Config.BaseContext = func(net.Listener) context.Context { return ctx }
 	if o.TLS {
 		g.server.StartTLS()
 	} else {
 		g.server.Start()
 	}
-	g.URL, g.end = g.server.URL, cancel
+	g.URL = g.server.URL
 	return g, nil
 }
 
@@ -116,22 +114,24 @@ func (g *Gate) Close() {
 	g.end()
 	g.server.CloseClientConnections()
 	g.server.Close()
-	g.transport.CloseIdleConnections()
+	g.backend.transport.CloseIdleConnections()
 }
 
 // HangUp closes the connections of all clients, idle or not.
 func (g *Gate) HangUp() { g.server.CloseClientConnections() }
 
-// Cut breaks all connections and lets no request pass until Mend. A server that
-// is restarted in between has told nobody of anything that it then forgets.
+// Cut breaks all connections and lets no request pass until Mend. When it returns, the
+// server has answered all that it has got, and nobody is connected to it: it may be
+// stopped. Azurite, stopped in the middle of a request, can be left with a blob without
+// its bytes.
 func (g *Gate) Cut() {
-	g.cut.Store(true)
+	g.backend.setCut(true)
 	g.server.CloseClientConnections()
-	g.transport.CloseIdleConnections()
+	g.backend.settle()
 }
 
 // Mend undoes Cut.
-func (g *Gate) Mend() { g.cut.Store(false) }
+func (g *Gate) Mend() { g.backend.setCut(false) }
 
 // pass waits at every hold that matches. It reports false if the client hung
 // up meanwhile: such a request must not reach the server any more.

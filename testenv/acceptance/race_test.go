@@ -101,6 +101,7 @@ func TestCancelOfAWaitingArchive(t *testing.T) {
 	<-h.Caught
 	e.lfs("hsm_archive", waiting)
 	e.lfs("hsm_cancel", waiting)
+	e.awaitStatus("ARCHIVE", e.fid("waiting"), "CANCELED")
 	h.Release()
 	e.lustre.WaitIdle()
 	e.wantState("running", stateArchived)

@@ -254,8 +254,9 @@ func TestDeadCopytoolKeepsItsSlots(t *testing.T) {
 	e.wantRequests(log...)
 	e.wantState("f1", stateExists)
 
-	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
+	e.timeOut("ARCHIVE", files...)
 	c.waitDone(e, "g")
+	e.timeOut("CANCEL", "f1") // came too late, and nobody answers it
 	e.wantState("g", stateArchived)
 	for _, rel := range files {
 		e.wantState(rel, stateExists)
@@ -263,6 +264,17 @@ func TestDeadCopytoolKeepsItsSlots(t *testing.T) {
 		e.wantState(rel, stateArchived)
 		e.wantBlob(rel, content)
 	}
+}
+
+// timeOut lets the coordinator give up requests of which nobody will hear any more. What
+// comes later has its time again.
+func (e *env) timeOut(op string, rels ...string) {
+	e.t.Helper()
+	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
+	for _, rel := range rels {
+		e.awaitStatus(op, e.fid(rel), "CANCELED")
+	}
+	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1h")
 }
 
 // TestOneMountIsOneAgent: the kernel lets a second copytool in, and takes both
@@ -361,8 +373,7 @@ func TestRestartOfTheCoordinator(t *testing.T) {
 	e.lfs("hsm_archive", e.write("g", content))
 	c.waitDone(e, "g")
 
-	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
-	e.lustre.WaitIdle()
+	e.timeOut("ARCHIVE", "f")
 	e.wantRequests("f ARCHIVE 1 CANCELED", "g ARCHIVE 1 SUCCEED")
 	e.hsm("archive", "f")
 	e.wantState("f", stateArchived)
@@ -401,8 +412,8 @@ func TestShutdownForgetsTheAgents(t *testing.T) {
 	if r := e.lustre.Lfs("hsm_archive", q); r != want {
 		t.Errorf("hsm_archive: %+v, want %+v", r, want)
 	}
+	e.wantAgents()
 	e.lustre.SetParam("mdt.*.hsm_control", "enabled")
-	e.wantAgents() // as yet
 	e.comesBack()
 }
 

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -43,9 +44,16 @@ func TestThreadsAndFilesAreBounded(t *testing.T) {
 // waitMetric waits until a metric has reached a value.
 func (c *copytool) waitMetric(name string, least float64) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience); c.metric(name) < least; {
+	c.waitMetricWithin(name, least, math.Inf(1))
+}
+
+// waitMetricWithin waits until a metric lies between two values, which can be one.
+func (c *copytool) waitMetricWithin(name string, least, most float64) {
+	c.t.Helper()
+	within := func(v float64) bool { return least <= v && v <= most }
+	for deadline := time.Now().Add(patience); !within(c.metric(name)); {
 		if time.Now().After(deadline) {
-			c.t.Fatalf("%s is %v, want %v", name, c.metric(name), least)
+			c.t.Fatalf("%s is %v, want %v to %v", name, c.metric(name), least, most)
 		}
 	}
 }

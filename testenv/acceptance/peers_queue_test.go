@@ -28,9 +28,7 @@ func TestP16ThousandsOfActions(t *testing.T) {
 	e.request("archive", paths...)
 	<-h.Caught
 	c.waitReceived(files)
-	if n := c.metric(`lhsm_azblob_queue_depth{op="ARCHIVE"}`); n < files-10 {
-		t.Errorf("%v actions wait, want nearly %d", n, files)
-	}
+	c.waitMetric(`lhsm_azblob_queue_depth{op="ARCHIVE"}`, files-10) // some run, and what is received is not queued at once
 	h.Release()
 	e.lustre.WaitIdle()
 	c.waitLogTimes(files, "action done", "op=ARCHIVE")

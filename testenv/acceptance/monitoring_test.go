@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lhsm-azblob/testenv/gate"
 	"lhsm-azblob/testenv/prometheus"
@@ -38,10 +39,13 @@ func TestMonitoring(t *testing.T) {
 		p.Wait(`lhsm_azblob_serving == 1 and on() lhsmctl_jobs{state="Queued"} == 0`)
 	}
 	e.workForMonitoring(s)
-	for name, p := range map[string]*prometheus.Server{"classic": classic, "native": native} {
+	servers := map[string]*prometheus.Server{"classic": classic, "native": native}
+	for _, p := range servers { // both, before a minute is over
 		// The failure is the last that happens; and a rate needs two samples.
 		p.Wait(`increase(lhsm_azblob_actions_total{code="BlobExists", op="ARCHIVE"}[1m]) > 0`)
 		p.Wait(`increase(lhsm_azblob_blob_requests_total{status="409"}[1m]) >= 0`)
+	}
+	for name, p := range servers {
 		t.Run(name, func(t *testing.T) { wantDashboardServed(t, p) })
 		t.Run(name+" alerts", func(t *testing.T) { wantAlertsServed(t, p) })
 	}
@@ -119,11 +123,21 @@ func wantDashboardServed(t *testing.T, p *prometheus.Server) {
 	}
 }
 
+// wantResult asks until there is one: after a scrape that took too long there is nothing
+// before the next.
 func wantResult(t *testing.T, p *prometheus.Server, where, query string) {
 	t.Helper()
-	samples, err := p.Query(query)
-	if err != nil || len(samples) == 0 {
-		t.Errorf("%s: %d results, %v, of %s", where, len(samples), err, query)
+	for deadline := time.Now().Add(patience); ; {
+		samples, err := p.Query(query)
+		if err != nil {
+			t.Errorf("%s: %v, of %s", where, err, query)
+		}
+		if err != nil || len(samples) > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: no result of %s", where, query)
+		}
 	}
 }
 

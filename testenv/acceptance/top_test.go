@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -174,17 +175,24 @@ func TestTopThroughTheService(t *testing.T) {
 	e.putBlob("taken", []byte("somebody else's"))
 	e.write("taken", []byte("ours"))
 	e.hsm("archive", "taken")
-	stdout, _ := s.want(0, "top")
-	for _, want := range []string{"lustre  1 of 2 movers", "serving", "is not reached", "BlobExists  taken"} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q in\n%s", want, stdout)
-		}
-	}
-	if stdout, _ = s.want(0, "top", "--json"); !strings.Contains(stdout, `"code": "BlobExists"`) || !strings.Contains(stdout, `"reachable": false`) {
-		t.Errorf("as JSON:\n%s", stdout)
-	}
+	s.shows([]string{"lustre  1 of 2 movers", "serving", "is not reached", "BlobExists  taken"}, "top")
+	s.shows([]string{`"code": "BlobExists"`, `"reachable": false`}, "top", "--json")
 	wrong := e.file("wrong-token", "0000000000000000")
-	if stdout, _ = s.want(0, "top", "--mover", "http://"+address, "--mover-token-file", wrong); !strings.Contains(stdout, "is not reached: it does not know the token") {
-		t.Errorf("with a wrong token:\n%s", stdout)
+	s.shows([]string{"is not reached: it does not know the token"}, "top", "--mover", "http://"+address, "--mover-token-file", wrong)
+}
+
+// shows repeats a command until its answer has all the words in it: a mover that takes
+// its time for once is not reached.
+func (s *service) shows(words []string, args ...string) {
+	s.e.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		stdout, _ := s.want(0, args...)
+		missing := slices.IndexFunc(words, func(word string) bool { return !strings.Contains(stdout, word) })
+		if missing < 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.e.t.Fatalf("lhsmctl %q shows no %q:\n%s", args, words[missing], stdout)
+		}
 	}
 }

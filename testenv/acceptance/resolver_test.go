@@ -58,20 +58,26 @@ func (e *env) resolve() *resolver {
 // resolv.conf cannot change.
 func startResolver(t *testing.T) *resolver {
 	t.Helper()
-	r := &resolver{address: gateAddress}
-	for r.conn == nil {
+	r := &resolver{address: gateAddress, conn: listenNameServer(t)}
+	t.Cleanup(func() { r.conn.Close() })
+	go r.serve()
+	return r
+}
+
+func listenNameServer(t *testing.T) *net.UDPConn {
+	t.Helper()
+	for range 20 {
 		ip := net.IPv4(127, 53, byte(rand.N(256)), byte(1+rand.N(254)))
 		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: ip, Port: 53})
 		switch {
 		case err == nil:
-			r.conn = conn
+			return conn
 		case !errors.Is(err, syscall.EADDRINUSE): // another test's
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { r.conn.Close() })
-	go r.serve()
-	return r
+	t.Fatal("no address 127.53.x.y is free at UDP port 53: a name server of this machine listens at all addresses")
+	return nil
 }
 
 // point lets the names lead somewhere.

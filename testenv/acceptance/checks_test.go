@@ -130,7 +130,7 @@ func TestAcceptanceCommandFails(t *testing.T) {
 		})
 	}
 	e.t = t
-	code, out := run(t, e.acceptanceCommand("--timeout", "2s"))
+	code, out := run(t, e.acceptanceCommand("--timeout", "5s")) // for a first answer at least
 	if code != 1 || !strings.Contains(out, "does a copytool serve archive id 1 here?") || !strings.Contains(out, "0 passed, 1 failed, 0 skipped\n") {
 		t.Errorf("without a copytool: exit %d:\n%s", code, out)
 	}

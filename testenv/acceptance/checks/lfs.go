@@ -80,21 +80,35 @@ func (c *C) wait(rels ...string) {
 	}
 }
 
-// until asks until the answer is yes. The context ends the patience.
+// An advised tells in one line with what is fatal what else is known.
+type advised struct {
+	T
+	also string
+}
+
+func (a advised) Fatalf(format string, args ...any) {
+	a.Helper()
+	a.T.Fatalf(format+"; %s", append(args, a.also)...)
+}
+
+// until asks until the answer is yes. The context ends the patience, in a pause or in
+// the middle of an ask: the last answer is told in either case.
 func (c *C) until(ask func() (ok bool, otherwise string)) {
 	c.Helper()
-	began, pause := time.Now(), 20*time.Millisecond
+	defer func(t T) { c.T = t }(c.T)
+	whom, began, pause := c.T, time.Now(), 20*time.Millisecond
 	for {
 		ok, otherwise := ask()
 		if ok {
 			return
 		}
+		c.T = advised{whom, otherwise}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-c.Context().Done():
 			timer.Stop()
-			c.Fatalf("after %v, %s", time.Since(began).Round(time.Second), otherwise)
+			c.Fatalf("waited for %v", time.Since(began).Round(time.Second))
 		}
 		pause = min(2*pause, time.Second)
 	}

@@ -11,8 +11,9 @@ import (
 	"lhsm-azblob/testenv/gate"
 )
 
-// impatience makes a copytool give up soon.
-var impatience = []string{"--stall-timeout", "2s", "--retries", "1"}
+// impatience makes a copytool give up soon, but not when a busy machine lets it wait for
+// as long once more.
+var impatience = []string{"--stall-timeout", "2s", "--retries", "2"}
 
 // silences are what a service does that does not say no, but never says yes.
 var silences = []storageFault{
@@ -114,7 +115,7 @@ var addressTroubles = []struct {
 func TestAddressLostInTransfer(t *testing.T) {
 	e := newEnv(t, longGrace(testenv.Options{}))
 	r := e.resolve()
-	c := e.startSpare("--transfers", "1", "--stall-timeout", "2s", "--retries", "2")
+	c := e.startSpare("--transfers", "1", "--stall-timeout", "2s", "--retries", "3") // two, and one for a busy machine
 	for _, f := range addressTroubles {
 		lose := func(http.ResponseWriter, *http.Request, http.Handler) {
 			f.trouble(r)

@@ -36,6 +36,7 @@ type environ []string
 // newClinic is a mover with everything in order.
 func newClinic(t *testing.T) *clinic {
 	e := newEnv(t, testenv.Options{})
+	e.stateDir = onDisk(t)
 	address := closedPort(t)
 	e.startCopytool(e.lustre.Mount(), "--http", address)
 	e.lustre.SetParam("mdt.*.hsm.max_requests", "128")
@@ -43,6 +44,17 @@ func newClinic(t *testing.T) *clinic {
 		"container_url": quote(e.containerURL), "account_key_file": quote(e.keyFile), "run_dir": quote(e.runDir), "state_dir": quote(e.stateDir),
 		"http": quote(address), "memory": `"64MiB"`, "prefix": `"deep/down"`,
 	}}
+}
+
+// onDisk makes a directory where the programs are, and not where a machine may have
+// memory: the doctor has something to say of a journal there.
+func onDisk(t *testing.T) string {
+	dir, err := os.MkdirTemp(filepath.Dir(testenv.Binary(t, "./cmd/lhsmctl")), "state-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // as good as t.TempDir
+	return dir
 }
 
 func quote(s string) string { return fmt.Sprintf("%q", s) }

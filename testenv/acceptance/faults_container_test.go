@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/lease"
 
 	"lhsm-azblob/testenv"
-	"lhsm-azblob/testenv/azurite"
 	"lhsm-azblob/testenv/gate"
 )
 
@@ -167,46 +165,30 @@ func TestMarkerFaults(t *testing.T) {
 // TestSASReplacedDuringTransfer refuses the old token from the second request
 // on, the moment after a new one has been put in place.
 func TestSASReplacedDuringTransfer(t *testing.T) {
-	e := newEnv(t, testenv.Options{})
-	server := azurite.Start(t)
-	file := filepath.Join(t.TempDir(), "sas")
-	hour := time.Now().Add(time.Hour)
-	writeSAS := func() (token string) {
-		hour = hour.Add(time.Minute) // makes it another token
-		token, err := server.SAS(filepath.Base(e.containerURL), "racwdl", hour)
-		if err == nil {
-			err = os.WriteFile(file+".new", []byte(token), 0o600)
-		}
-		if err == nil {
-			err = os.Rename(file+".new", file)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		return token
-	}
-	// expire ends the validity of a token as soon as one request has been made with it.
-	expire := func(at func(*http.Request) bool, token string, replace func()) *gate.Fault {
+	e := newEnv(t, longGrace(testenv.Options{}))
+	sas := e.sasFile(time.Hour)
+	// expire ends the validity of the token as soon as one request has been made with it.
+	expire := func(at func(*http.Request) bool, replace func()) *gate.Fault {
 		var requests atomic.Int32
 		var once sync.Once
+		token := sas.signature()
 		return e.gate.Fault(func(r *http.Request) bool {
-			return at(r) && strings.Contains(r.URL.RawQuery, token) && requests.Add(1) > 1
+			return at(r) && strings.Contains(r.URL.RawQuery, "sig="+token) && requests.Add(1) > 1
 		}, -1, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			once.Do(replace)
 			gate.Refuse(403, "AuthenticationFailed")(w, r, next)
 		})
 	}
-	signature := func(token string) string { return token[strings.Index(token, "sig="):] }
+	renew := func() { sas.renew("racwdl") }
 
-	token := writeSAS()
 	e.command("changelog_register", "-m", "HSM")
-	c := e.startCopytool(e.lustre.Mount(), "--auth", "sas", "--sas-file", file, "--http", "127.0.0.1:0", "--block-size", "256KiB", "--transfers", "2")
+	c := e.startCopytool(e.lustre.Mount(), sas.args("--block-size", "256KiB", "--transfers", "2")...)
 	content := faultFiles["blocks"]
-	armed := expire(isWriteOf("f"), signature(token), func() { token = writeSAS() })
+	armed := expire(isWriteOf("f"), renew)
 	p := e.archived("f", content)
 	e.wantBlob("f", content)
 	e.lfs("hsm_release", p)
-	armed2 := expire(isGetOf("f"), signature(token), func() { token = writeSAS() })
+	armed2 := expire(isGetOf("f"), renew)
 	e.wantContent("f", content)
 	if e.gate.Hits(armed) == 0 || e.gate.Hits(armed2) == 0 {
 		t.Error("no token was refused")
@@ -214,12 +196,12 @@ func TestSASReplacedDuringTransfer(t *testing.T) {
 
 	// Without a new one the action fails, and a later one needs no restart.
 	e.lfs("hsm_release", p)
-	expire(isGetOf("f"), signature(token), func() {})
+	expire(isGetOf("f"), func() {})
 	if _, err := os.ReadFile(p); err == nil {
 		t.Error("the read succeeded without a valid token")
 	}
 	e.wantFailure(c, "RESTORE", "f", "AuthFailed", syscall.EACCES)
-	writeSAS()
+	renew()
 	e.wantContent("f", content)
 	c.wantMetric("lhsm_azblob_memory_in_use_bytes", 0)
 }

@@ -61,6 +61,21 @@ func (c *copytool) wantMetric(name string, want float64) {
 	}
 }
 
+// waitMetrics waits until one scrape has all these values.
+func (c *copytool) waitMetrics(want map[string]float64) {
+	c.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		got := c.metrics()
+		maps.DeleteFunc(got, func(name string, _ float64) bool { _, asked := want[name]; return !asked })
+		if maps.Equal(got, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("the metrics stay at %v, want %v", got, want)
+		}
+	}
+}
+
 func (c *copytool) metric(name string) float64 {
 	c.t.Helper()
 	value, ok := c.metrics()[name]

@@ -1,11 +1,13 @@
 package acceptance
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -176,8 +178,9 @@ func TestArchiveJobCancel(t *testing.T) {
 	if c := j.Counters; j.State != "Canceled" || c.FilesExported+c.FilesLeft+c.FilesFailed+c.FilesSkipped != c.FilesFound || c.FilesLeft == 0 {
 		t.Errorf("%+v", j)
 	}
+	e.lustre.SetParam("mdt.*.hsm.max_requests", "1000") // a cancel takes a slot too, and the archives may have them all
+	e.lustre.WaitIdle()                                 // the gate is still closed: only the cancel can have ended them
 	hold.Release()
-	e.lustre.WaitIdle()
 	if _, stderr := s.want(1, "archive", "cancel", "1"); !strings.Contains(stderr, "job 1 is over: it is Canceled") {
 		t.Errorf("a second cancel says %q", stderr)
 	}
@@ -250,18 +253,28 @@ func TestArchiveJobServiceKilled(t *testing.T) {
 	hold := e.gate.Hold(isCommit)
 	s.want(0, "archive", "create", "/many")
 	watch := s.command("archive", "watch", "1", "--output", "json")
-	var out bytes.Buffer
-	watch.Stdout = &out
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	watch.Stdout = w
 	watching := testenv.Run(t, watch)
+	w.Close()
+	lines := bufio.NewReader(out)
+	if first, err := lines.ReadString('\n'); err != nil { // it has found the service, which it needs for the first line alone
+		t.Fatalf("watch says %q, %v", first, err)
+	}
 	<-hold.Caught
 	s.await("the job has requests out", func(j jobState) bool { return j.Counters.FilesSubmitted > 0 }, "1")
 	s.stop(syscall.SIGKILL)
 	hold.Release() // the coordinator and the copytool go on meanwhile
 	s.start()
-	if code := watching.Wait(); code != 0 {
-		t.Errorf("watch: exit %d", code)
+	text, err := io.ReadAll(lines)
+	if code := watching.Wait(); code != 0 || err != nil {
+		t.Errorf("watch: exit %d, %v", code, err)
 	}
-	j := lastJob(t, out.String())
+	j := lastJob(t, string(text))
 	if c := j.Counters; j.State != "Completed" || c.FilesExported != files || c.FilesFailed != 0 || c.FilesFound != c.FilesExported+c.FilesSkipped {
 		t.Errorf("%+v", j)
 	}

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"testing"
+	"time"
 
 	"lhsm-azblob/testenv"
 	"lhsm-azblob/testenv/gate"
@@ -19,12 +20,24 @@ func (e *env) startPair() (a, b *copytool) {
 	return e.startCopytool(e.lustre.Mounts()[0]), e.startCopytool(e.lustre.Mounts()[1])
 }
 
-// whoRuns tells which of two movers has received an action of the file.
+// whoRuns waits until one of two movers has received an action of the file.
 func (e *env) whoRuns(op string, a, b *copytool) pair {
-	if b.count("received", "op="+op, e.fid("d/f")) > 0 {
-		return pair{b, a}
+	e.t.Helper()
+	received := []string{"received", "op=" + op, e.fid("d/f")}
+	for deadline := time.After(patience); ; {
+		switch {
+		case a.count(received...) > 0:
+			return pair{a, b}
+		case b.count(received...) > 0:
+			return pair{b, a}
+		}
+		select {
+		case <-a.grown:
+		case <-b.grown:
+		case <-deadline:
+			e.t.Fatalf("neither mover has a line with %q", received)
+		}
 	}
-	return pair{a, b}
 }
 
 // removeWaits holds an archive that has recorded its copy, until a remove waits for it.
@@ -99,9 +112,7 @@ func TestMoverDiesForGood(t *testing.T) {
 	giveUp := func(op string) {
 		a.kill()
 		b.kill()
-		e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1")
-		e.awaitStatus(op, e.fid("d/f"), "CANCELED")
-		e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "3600")
+		e.timesOut(func() { e.awaitStatus(op, e.fid("d/f"), "CANCELED") })
 		e.stateDir = t.TempDir()
 		a, b = e.startPair()
 	}

@@ -90,6 +90,21 @@ func (e *env) awaitStatus(op, fid, status string) {
 	}
 }
 
+// giveUp lets the coordinator end what it has forgotten, or what died in a pipe.
+func (e *env) giveUp() {
+	e.t.Helper()
+	e.timesOut(e.lustre.WaitIdle)
+}
+
+// timesOut lets the coordinator give up what nobody has spoken of for a second, as long
+// as wait takes. No longer: what is asked for later may be slower than that, and right.
+func (e *env) timesOut(wait func()) {
+	e.t.Helper()
+	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1")
+	wait()
+	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "3600")
+}
+
 // wantSettled is for a copytool that has nothing to do any more.
 func (e *env) wantSettled(c *copytool) {
 	e.t.Helper()
@@ -99,9 +114,25 @@ func (e *env) wantSettled(c *copytool) {
 
 var outcomeLine = regexp.MustCompile(`msg="action (?:done|failed|canceled)" op=(\w+) .* code=(\w+) `)
 
-// wantCounted holds the metrics against the log: one outcome for each line.
+// wantCounted holds the metrics against the log: one outcome for each line. The log
+// may come a moment later.
 func (e *env) wantCounted(c *copytool) {
 	e.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		wrong := c.miscounted()
+		if len(wrong) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			e.t.Errorf("the metrics are not what the log says: %q", wrong)
+			return
+		}
+	}
+}
+
+// miscounted compares the metrics with the log as both are now.
+func (c *copytool) miscounted() (wrong []string) {
+	c.t.Helper()
 	counted := map[string]float64{}
 	for _, line := range c.log() {
 		if m := outcomeLine.FindStringSubmatch(line); m != nil {
@@ -110,7 +141,8 @@ func (e *env) wantCounted(c *copytool) {
 	}
 	for name, value := range c.metrics() {
 		if strings.HasPrefix(name, "lhsm_azblob_actions_total{") && value != counted[name] {
-			e.t.Errorf("%s is %v, and the log has %v such lines", name, value, counted[name])
+			wrong = append(wrong, fmt.Sprintf("%s is %v, and the log has %v such lines", name, value, counted[name]))
 		}
 	}
+	return wrong
 }

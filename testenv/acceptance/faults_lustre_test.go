@@ -157,10 +157,9 @@ func TestP20RefusedProgressStopsTheTransfer(t *testing.T) {
 					h.Release()
 				}
 				if f.code == "Forgotten" { // so nothing more is said of it; but here it is known
-					e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
+					e.giveUp()
 				}
 				e.lustre.WaitIdle()
-				e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1h")
 			}
 			if err := <-read; (err == nil) != (f.code == "") {
 				t.Errorf("the reader: %v", err)
@@ -196,7 +195,6 @@ func TestIdentityNotWritten(t *testing.T) {
 // copytool goes on.
 func TestPipeFaults(t *testing.T) {
 	e, c := startSpare(t)
-	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
 	lines := map[string]int{}
 	for op, says := range map[string]string{
 		"pipe-split":    "a list of actions was lost",
@@ -210,7 +208,7 @@ func TestPipeFaults(t *testing.T) {
 			e.lfs("hsm_archive", e.path(op))
 			c.waitLogTimes(1+lines[says], says)
 			lines[says]++
-			e.lustre.WaitIdle() // also what was lost ends, by its timeout
+			e.giveUp() // what was lost
 			e.archived(op+"-next", []byte("content"))
 			e.hsm("archive", op)
 			e.wantState(op, stateArchived)
@@ -249,9 +247,10 @@ func TestRegistrationLostUnderLoad(t *testing.T) {
 }
 
 // TestRestoreSentAgain: a coordinator that starts sends what was running under
-// the same cookie, and the one transfer serves it.
+// the same cookie, and the one transfer serves it. It says nothing of itself before: to a
+// coordinator that knows of it again only what it is about to send, it would be over.
 func TestRestoreSentAgain(t *testing.T) {
-	e, c := startSpare(t)
+	e, c := startSpare(t, "--progress-interval", "10m")
 	content := faultFiles["small"]
 	p := e.released("f", content)
 	h := e.gate.Hold(isGetOf("f"))

@@ -32,7 +32,6 @@ func TestBeginAndEndFail(t *testing.T) {
 // coordinator along, so what it could not report ends by the timeout.
 func TestMountLostAndBack(t *testing.T) {
 	e, c := startSpare(t)
-	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
 	content := faultFiles["blocks"]
 	e.released("idle", content)
 	e.lustre.Kill()
@@ -51,7 +50,7 @@ func TestMountLostAndBack(t *testing.T) {
 	e.lustre.Restart()
 	c.waitLogTimes(2, "registered again")
 	c.waitLog("action failed", "op=ARCHIVE")
-	e.lustre.WaitIdle()
+	e.giveUp()
 	e.hsm("archive", "archive")
 	e.wantState("archive", stateArchived)
 	e.wantBlob("archive", content)
@@ -99,8 +98,7 @@ func TestCoordinatorShutDown(t *testing.T) {
 	c.waitLog("the coordinator does not take the end", "op=ARCHIVE")
 	e.lustre.SetParam("mdt.*.hsm_control", "enabled")
 	c.waitLog("action failed", "op=ARCHIVE", "code=Forgotten")
-	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
-	e.lustre.WaitIdle() // what it has forgotten only the timeout ends
+	e.giveUp() // what it has forgotten only the timeout ends
 	e.hsm("archive", "f")
 	e.wantState("f", stateArchived)
 	e.wantBlob("f", faultFiles["blocks"])

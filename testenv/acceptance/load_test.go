@@ -213,14 +213,6 @@ func (l *load) idleWithin(d time.Duration) bool {
 	return l.lustre.Command("wait-idle", "--timeout", d.String()).Code == 0
 }
 
-// giveUp lets the coordinator end what it has forgotten, or what died in a pipe.
-func (l *load) giveUp() {
-	l.t.Helper()
-	l.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1")
-	l.lustre.WaitIdle()
-	l.lustre.SetParam("mdt.*.hsm.active_request_timeout", "3600")
-}
-
 // field is the word that follows a name in a line of hsm.actions.
 func field(line, name string) string {
 	_, rest, _ := strings.Cut(line, name)

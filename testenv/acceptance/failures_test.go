@@ -105,6 +105,16 @@ func (e *env) timesOut(wait func()) {
 	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "3600")
 }
 
+// timeOut lets it give up requests for files of which nobody will hear any more.
+func (e *env) timeOut(op string, rels ...string) {
+	e.t.Helper()
+	e.timesOut(func() {
+		for _, rel := range rels {
+			e.awaitStatus(op, e.fid(rel), "CANCELED")
+		}
+	})
+}
+
 // wantSettled is for a copytool that has nothing to do any more.
 func (e *env) wantSettled(c *copytool) {
 	e.t.Helper()

@@ -266,17 +266,6 @@ func TestDeadCopytoolKeepsItsSlots(t *testing.T) {
 	}
 }
 
-// timeOut lets the coordinator give up requests of which nobody will hear any more. What
-// comes later has its time again.
-func (e *env) timeOut(op string, rels ...string) {
-	e.t.Helper()
-	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1s")
-	for _, rel := range rels {
-		e.awaitStatus(op, e.fid(rel), "CANCELED")
-	}
-	e.lustre.SetParam("mdt.*.hsm.active_request_timeout", "1h")
-}
-
 // TestOneMountIsOneAgent: the kernel lets a second copytool in, and takes both
 // out when one of them ends. Only the lock of the first keeps ours from that.
 func TestOneMountIsOneAgent(t *testing.T) {

@@ -62,7 +62,10 @@ func (j *job) doArchive(ctx context.Context) error {
 // any other number makes an archived file dirty, and Lustre restores no dirty file: nobody
 // could read it any more.
 func (j *job) unlessReleased(err error) error {
-	if err == nil || j.t.item.Action != llapi.ActionArchive || codeOf(err) == Forgotten {
+	if err == nil || j.t.item.Action != llapi.ActionArchive {
+		return err
+	}
+	if code := codeOf(err); code == Forgotten || code == AlreadyArchived { // the second: it is owed
 		return err
 	}
 	if flags, ferr := j.hsmFlags(); ferr != nil || flags&llapi.HSReleased == 0 {

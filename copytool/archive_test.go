@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"lhsm-azblob/blobstore"
 	"lhsm-azblob/llapi"
@@ -287,27 +289,34 @@ func TestArchiveOfAReleasedFile(t *testing.T) {
 // TestReleasedDuringItsArchive: another archive has made the copy by which the file was
 // released. Newer Lustre takes every number but one for a reason to forget that.
 func TestReleasedDuringItsArchive(t *testing.T) {
-	r := newRig(t)
-	fid := r.write("f", "content")
-	r.archive(fid)
-	r.change(fid, "content")
-	r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
-		if op != "put" {
-			return nil
+	inBubble(t, func(t *testing.T, r *rig) {
+		fid := r.write("f", "content")
+		r.archive(fid)
+		r.change(fid, "content")
+		r.store.before = func(_ context.Context, op string, n blobstore.Name) error {
+			if op != "put" {
+				return nil
+			}
+			r.release(fid)
+			return fail(op, n, blobstore.ErrBusy)
 		}
-		r.release(fid)
-		return fail(op, n, blobstore.ErrBusy)
-	}
-	r.want(llapi.ActionArchive, fid, syscall.EALREADY)
-	r.log.wait(t, "code=AlreadyArchived")
-	if _, noted := r.files[fid].xattrs[ErrorXattr]; noted {
-		t.Error("the file is said to have failed")
-	}
-	r.store.before = nil
-	r.want(llapi.ActionRestore, fid, 0)
-	if got := r.content(fid); got != "content" {
-		t.Errorf("restored %q", got)
-	}
+		it := r.owes(llapi.ActionArchive, fid, syscall.ESHUTDOWN)
+		time.Sleep(10 * time.Minute) // in which it is said again and again
+		r.takeEnds(it)
+		if errno := r.wait(it); errno != syscall.EALREADY {
+			t.Errorf("ended with %v", errno)
+		}
+		synctest.Wait()
+		if log := r.log.String(); strings.Count(log, "code=AlreadyArchived") != 1 || strings.Count(log, "the file was released before") != 1 {
+			t.Errorf("the log:\n%s", log)
+		}
+		if _, noted := r.files[fid].xattrs[ErrorXattr]; noted {
+			t.Error("the file is said to have failed")
+		}
+		r.store.before = nil
+		r.want(llapi.ActionRestore, fid, 0)
+		r.wantContent(fid, "content")
+	})
 }
 
 // TestArchiveOnTwoMoversAtOnce: the other one, which saw the file under another

@@ -298,6 +298,7 @@ func TestCopiesThatSayNothing(t *testing.T) {
 		unsure        bool
 	}{
 		"the copy of before":      {dirty, dirty, 5, false},
+		"the copy is removed":     {dirty, dirty, 0, false},
 		"never archived":          {llapi.HSExists, llapi.HSExists, 6, false},
 		"the copy is lost":        {dirty | llapi.HSLost, dirty | llapi.HSLost, 6, false},
 		"sent by another process": {dirty, dirty, 6, true},
@@ -361,9 +362,12 @@ func TestCannotBeAsked(t *testing.T) {
 		if c := x.r.snapshot().Counters; c.FilesExported != 1 || c.FilesFailed != 1 || len(x.flights) != 2 {
 			t.Errorf("%v: %d flights, %+v", errno, len(x.flights), c)
 		}
-		for range 2 {
+		for _, now := range []error{errno, nil, errno, errno} { // twice in succession
 			if len(x.flights) != 2 {
-				t.Fatalf("%v: given up the first time", errno)
+				t.Fatalf("%v: given up too soon", errno)
+			}
+			if l.unopened[fakeFID(3)] = now; now == nil {
+				delete(l.unopened, fakeFID(3))
 			}
 			x.verified, x.flights[1].check = time.Now().Add(-time.Hour), time.Time{}
 			x.steps(t, 1)

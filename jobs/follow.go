@@ -169,13 +169,14 @@ func (x *export) copied(w *work) (uint64, error) {
 // isCopiedAnew tells of a flight that the coordinator does not know any more whether our
 // copytool has archived it, though its state says that it was changed since an archive,
 // as that of a log does most of the time. The copytool writes of which data the copy is
-// before it ends an archive; before a process that died sent it, nobody has read that.
+// before it ends an archive, and takes that off to remove it; before a process that died
+// sent it, nobody has read that.
 func (x *export) isCopiedAnew(o *outcome) (bool, error) {
 	if o.unsure || o.state&(llapi.HSArchived|llapi.HSLost) != llapi.HSArchived {
 		return false, nil
 	}
 	version, err := x.copied(o.work)
-	return err == nil && version != o.version, ofMount(err)
+	return err == nil && version != 0 && version != o.version, ofMount(err)
 }
 
 // addETag notes which blob it is, for a report that lists every file.

@@ -61,6 +61,7 @@ func (x *export) ask(ctx context.Context, f *flight) error {
 	if err != nil || action.Action == llapi.UserNone {
 		return x.missing(ctx, f, err)
 	}
+	f.untold = false
 	if action.Action != llapi.UserArchive {
 		return nil // something else of the file's is on
 	}
@@ -81,10 +82,11 @@ func (x *export) missing(ctx context.Context, f *flight, asked error) error {
 	if err != nil {
 		return err
 	}
+	before := f.untold
+	f.untold = o.stateErr != nil
 	switch {
 	case o.fate != workOpen:
-	case o.stateErr != nil && !f.untold: // it may pass, as when the client was evicted
-		f.untold = true
+	case f.untold && !before: // it may pass, as when the client was evicted
 	case o.stateErr != nil:
 		o.fate, o.code = workFailed, codeOfErrno(o.stateErr)
 		o.message = "it cannot be told what becomes of its archive, which was asked for: " + shorten(o.stateErr).Error()

@@ -347,7 +347,7 @@ func FuzzRunsOfZeros(f *testing.F) {
 			}
 			return
 		}
-		d := &download{Container: &Container{options: ContainerOptions{BlockSize: max(1, size/100)}}, options: DownloadOptions{Size: size}}
+		d := &download{piece: max(1, size/100), options: DownloadOptions{Size: size}}
 		at := int64(0)
 		for p := range d.pieces(runs) {
 			if p.offset != at || p.length < 0 || p.length == 0 && size > 0 {

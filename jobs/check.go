@@ -5,19 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"lhsm-azblob/llapi"
 )
 
 // Check finds out whether [Open] would succeed, and changes nothing: neither is a
 // database made, nor one of an older program upgraded. It returns what Open would do.
 func Check(o Options) (what string, err error) {
-	if err := checkPrivilege(); err != nil {
-		return "", fmt.Errorf("open the jobs of %s: %w", o.Mount, err)
-	}
-	mount, fsname, err := llapi.MountRoot(o.Mount)
+	mount, fsname, err := usable(o.Mount)
 	if err != nil {
-		return "", fmt.Errorf("%s is not on a mounted Lustre: %w", o.Mount, err)
+		return "", err
 	}
 	if _, err := os.Stat(o.Path); err != nil {
 		if errors.Is(err, os.ErrNotExist) {

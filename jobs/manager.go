@@ -74,12 +74,9 @@ type Manager struct {
 // Errors: ErrLocked while another process has the database or the mount.
 func Open(o Options) (*Manager, error) {
 	o = o.withDefaults()
-	if err := checkPrivilege(); err != nil {
-		return nil, fmt.Errorf("open the jobs of %s: %w", o.Mount, err)
-	}
-	mount, fsname, err := llapi.MountRoot(o.Mount)
+	mount, fsname, err := usable(o.Mount)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not on a mounted Lustre: %w", o.Mount, err)
+		return nil, err
 	}
 	o.Mount = mount
 	m := &Manager{o: o, fsname: fsname, log: o.Log, kick: make(chan struct{}, 1), changed: make(chan struct{})}
@@ -93,6 +90,18 @@ func Open(o Options) (*Manager, error) {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
+}
+
+// usable finds the root of the mount that a path is in, if this process may see there
+// what a job depends on.
+func usable(path string) (mount, fsname string, err error) {
+	if err := checkPrivilege(); err != nil {
+		return "", "", fmt.Errorf("open the jobs of %s: %w", path, err)
+	}
+	if mount, fsname, err = llapi.MountRoot(path); err != nil {
+		err = fmt.Errorf("%s is not on a mounted Lustre: %w", path, err)
+	}
+	return mount, fsname, err
 }
 
 // Close closes the database. Run must have returned.
